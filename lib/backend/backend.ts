@@ -1,0 +1,158 @@
+/**
+ * The operations that indexes and clustering are written on.
+ *
+ * @module
+ */
+
+import type { Metric } from "../metric.ts";
+import type { IDSelector } from "../selector.ts";
+
+/** Name of a {@linkcode Backend}. */
+export type BackendName = "reference" | "cpu";
+
+/** What a call ran: shown by `index.lastRun` and asserted by tests. */
+export interface RunInfo {
+  /** Backend that did the work. */
+  backend: BackendName;
+  /** What executed it: `"typescript"` or `"native"`. */
+  engine: string;
+  /** Instruction set of the kernels, e.g. `"avx512"`; `"none"` for TypeScript. */
+  isa: string;
+  /** Kernel variants that ran, e.g. `["tile_f32"]`. */
+  variants: string[];
+  /** Threads that took part. */
+  threads: number;
+  /** Query-row pairs looked at. */
+  scanned: number;
+  /** Pairs that were computed again in double precision. */
+  recomputed: number;
+}
+
+/** How a store is searched. */
+export interface StoreSearch {
+  /** Metric of the search. */
+  metric: Metric;
+  /** `p` of {@linkcode Metric.Lp}; 0 otherwise. */
+  metricArg: number;
+  /** Rows that may be returned. */
+  selector?: IDSelector | undefined;
+  /** Stops the search. */
+  signal?: AbortSignal | undefined;
+}
+
+/** Nearest rows of each query: `nq × k`, best first, label −1 where there are fewer. */
+export interface Neighbors {
+  /** Distances as FAISS reports them (squared L2; larger is better for similarities). */
+  distances: Float32Array;
+  /** Row ids. */
+  labels: BigInt64Array;
+  /** What ran. */
+  run: RunInfo;
+}
+
+/** Rows within a radius: query `i` has `labels[lims[i] … lims[i + 1])`, in order of id. */
+export interface RangeNeighbors extends Neighbors {
+  /** `nq + 1` offsets. */
+  lims: BigUint64Array;
+}
+
+/** Rows in order of arrival: a row's id is its position. Arrays are row-major, `n × d`. */
+export interface FlatStore extends Disposable {
+  /** Dimension. */
+  readonly d: number;
+  /** Rows held. */
+  readonly count: number;
+  /** Appends rows. Refuses NaN and infinities unless `allowNaN`. */
+  add(x: Float32Array, allowNaN?: boolean): Promise<void>;
+  /** Appends a copy of another store's rows. */
+  append(other: FlatStore): Promise<void>;
+  /** Copies rows `start … start + out.length / d` into `out`. */
+  get(start: number, out: Float32Array): void;
+  /** Copies the given rows into `out`. */
+  gather(rows: BigInt64Array, out: Float32Array): void;
+  /** Removes the selected rows; later rows move down. Returns how many. */
+  remove(selector: IDSelector): Promise<number>;
+  /** Removes every row. */
+  clear(): void;
+  /** Nearest `k` rows of each query. */
+  search(queries: Float32Array, k: number, how: StoreSearch): Promise<Neighbors>;
+  /** {@linkcode search}, on this thread. */
+  searchSync(queries: Float32Array, k: number, how: StoreSearch): Neighbors;
+  /** Rows strictly nearer than `radius` (strictly more similar, for similarities). */
+  rangeSearch(queries: Float32Array, radius: number, how: StoreSearch): Promise<RangeNeighbors>;
+}
+
+/** Inverted lists of rows with ids. A location is `(list << 32) | offset`. */
+export interface IVFStore extends Disposable {
+  /** Dimension. */
+  readonly d: number;
+  /** Number of lists. */
+  readonly nlist: number;
+  /** Rows held in all lists. */
+  readonly count: number;
+  /** Appends each row to its list; a list of −1 skips the row. */
+  add(x: Float32Array, lists: BigInt64Array, ids: BigInt64Array): Promise<void>;
+  /** Moves another store's rows here, adding `addId` to their ids; empties the other. */
+  append(other: IVFStore, addId: number): Promise<void>;
+  /** Rows in each list. */
+  sizes(): Float64Array;
+  /** Copies of one list's rows and ids. */
+  list(list: number): { x: Float32Array; ids: BigInt64Array };
+  /** Locations of ids, −1 where there is none. */
+  locate(ids: BigInt64Array): BigInt64Array;
+  /** Copies the rows at locations into `out`. */
+  gather(locations: BigInt64Array, out: Float32Array): void;
+  /** Removes the selected ids. Returns how many rows went. */
+  remove(selector: IDSelector): Promise<number>;
+  /** Empties every list. */
+  clear(): void;
+  /** Nearest `k` rows of each query among the lists in `probes` (`nq × nprobe`, −1 skipped). */
+  search(queries: Float32Array, probes: BigInt64Array, k: number, how: StoreSearch): Promise<Neighbors>;
+  /** {@linkcode search}, on this thread. */
+  searchSync(queries: Float32Array, probes: BigInt64Array, k: number, how: StoreSearch): Neighbors;
+  /** Rows strictly within `radius` among the lists in `probes`. */
+  rangeSearch(
+    queries: Float32Array,
+    probes: BigInt64Array,
+    radius: number,
+    how: StoreSearch,
+  ): Promise<RangeNeighbors>;
+}
+
+/** The operations that touch vectors; one implementation a device. */
+export interface Backend {
+  /** Which one this is. */
+  readonly name: BackendName;
+  /** What executes it: `"typescript"` or `"native"`. */
+  readonly engine: string;
+  /** Instruction set of the kernels. */
+  readonly isa: string;
+  /** Threads in use. */
+  readonly threads: number;
+  /** A new, empty flat store. */
+  createFlat(d: number): FlatStore;
+  /** New, empty inverted lists. */
+  createIVF(d: number, nlist: number): IVFStore;
+  /** All distances between rows of `x` and rows of `y`, `nx × ny`. */
+  pairwise(x: Float32Array, y: Float32Array, d: number, metric: Metric, metricArg: number): Promise<Float32Array>;
+  /** Nearest `k` codes of `codeSize` bytes by Hamming distance; ties keep the lower id. */
+  hamming(
+    x: Uint8Array,
+    y: Uint8Array,
+    codeSize: number,
+    k: number,
+  ): Promise<{ distances: Int32Array; labels: BigInt64Array }>;
+  /**
+   * Weighted means of the rows assigned to each centroid, written over `centroids`
+   * (those with no weight stay as they are). Returns the weight of each centroid.
+   */
+  kmeansUpdate(
+    x: Float32Array,
+    assign: BigInt64Array,
+    weights: Float32Array | undefined,
+    centroids: Float32Array,
+    d: number,
+  ): Promise<Float32Array>;
+  /** `least[i] = min(least[i], squared L2 of x[i] and center)`. */
+  kmeansLeast(x: Float32Array, center: Float32Array, least: Float32Array): Promise<void>;
+}

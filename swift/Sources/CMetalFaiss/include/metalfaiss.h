@@ -1,0 +1,150 @@
+// The C ABI of libMetalFaiss: the one source of truth that ffi/ is tested against.
+//
+// Rules. Objects are generational u32 handles: a stale or foreign one is an error,
+// never a crash. Parameters are numbers and buffers only, at most six; more travel
+// in one packed little-endian record declared here. Counts are f64, so that they
+// pass 2^32 on V8's fast path. Every fallible function returns an mf_status and
+// takes, last, one mf_call: the caller's private record of that call.
+#ifndef METALFAISS_H
+#define METALFAISS_H
+
+#include <stdint.h>
+
+#define MF_ABI_VERSION 1
+
+typedef enum mf_status {
+  MF_OK = 0,
+  MF_VALUE = 1,      // a number out of range, a NaN or an infinity: RangeError
+  MF_SHAPE = 2,      // a length, dimension or type that does not fit: TypeError
+  MF_HANDLE = 3,     // a disposed or foreign handle: DisposedError
+  MF_MEMORY = 4,     // the allocation was refused: OutOfMemoryError
+  MF_CANCELLED = 5,  // mf_call.cancel was set: AbortError
+} mf_status;
+
+// Numbers of faiss::MetricType; cosine is ours.
+typedef enum mf_metric {
+  MF_INNER_PRODUCT = 0,
+  MF_L2 = 1,  // squared
+  MF_L1 = 2,
+  MF_LINF = 3,
+  MF_LP = 4,  // metric_arg = p, no root
+  MF_CANBERRA = 20,
+  MF_BRAY_CURTIS = 21,
+  MF_JENSEN_SHANNON = 22,
+  MF_JACCARD = 23,
+  MF_NAN_EUCLIDEAN = 24,
+  MF_COSINE = 100,
+} mf_metric;
+
+// What a search ran, as bits of mf_call.variants.
+typedef enum mf_variant {
+  MF_DIRECT_F32 = 1,    // rows against few queries, no packing
+  MF_TILE_F32 = 2,      // packed register tiles
+  MF_TILE_BF16 = 4,     // packed bfloat16 tiles; winners recomputed
+  MF_PAIRWISE_F64 = 8,  // one pair at a time in double
+} mf_variant;
+
+// One call: what the caller may set meanwhile, what the call reports. 1,024 bytes.
+typedef struct mf_call {
+  uint32_t cancel;    // in, polled: nonzero stops the call with MF_CANCELLED
+  uint32_t variants;  // out: mf_variant bits
+  uint32_t threads;   // out: workers that took part
+  uint32_t reserved;
+  double scanned;     // out: query-row pairs looked at
+  double recomputed;  // out: pairs computed again in double
+  char message[992];  // out: UTF-8, NUL-terminated
+} mf_call;
+
+// Parameters of the searches. 48 bytes.
+typedef struct mf_search {
+  uint32_t object;    // handle of the store
+  uint32_t metric;    // mf_metric
+  float metric_arg;   // p of Lp
+  float radius;       // of a range search, as the caller sees distances
+  uint32_t selector;  // handle, or 0 for every row
+  uint32_t nprobe;    // lists a query (IVF)
+  double nq;
+  double k;
+  double reserved;
+} mf_search;
+
+// Sizes of the operations on plain arrays. 40 bytes.
+typedef struct mf_sizes {
+  double nx;
+  double ny;
+  double d;  // floats a row, or bytes a code
+  double k;
+  uint32_t metric;
+  float metric_arg;
+} mf_sizes;
+
+// ---- library
+uint32_t mf_abi_version(void);
+// JSON: version, isa, isas (runnable here), threads, cores.
+int32_t mf_library_describe(uint8_t *json, uint32_t capacity, mf_call *call);
+int32_t mf_library_set_threads(uint32_t threads, mf_call *call);
+// name: NUL-terminated, one of describe's isas.
+int32_t mf_library_set_isa(const uint8_t *name, mf_call *call);
+// kind 0: fp32 FMA peak, GFLOP/s; kind 1: DRAM read bandwidth, GB/s.
+int32_t mf_library_roofline(uint32_t kind, double *result, mf_call *call);
+// Frees any object. Calls in flight keep theirs alive until they end.
+int32_t mf_library_free(uint32_t object, mf_call *call);
+
+// ---- selectors: which ids take part
+// program: postfix; each step is {u32 op, u32 0, i64 a, i64 b} then its payload,
+// padded to 8 bytes. all 0; range 1 (a <= id < b); set 2 (a ids, i64 each);
+// bitmap 3 (a bytes; bit id%8 of byte id/8); not 4; and 5; or 6; xor 7.
+int32_t mf_selector_create(double bytes, const uint8_t *program, uint32_t *selector, mf_call *call);
+// bits: ceil(n/8) bytes, bit i%8 of byte i/8 set when ids[i] is selected.
+int32_t mf_selector_test(uint32_t selector, double n, const int64_t *ids, uint8_t *bits, mf_call *call);
+
+// ---- flat: rows in order of arrival; a row's id is its position
+int32_t mf_flat_create(uint32_t d, uint32_t *flat, mf_call *call);
+// allow_nan: for the NaN-aware metric. Refuses a NaN or infinity otherwise, naming its row.
+int32_t mf_flat_add(uint32_t flat, double n, const float *x, uint32_t allow_nan, mf_call *call);
+int32_t mf_flat_append(uint32_t flat, uint32_t other, mf_call *call);
+int32_t mf_flat_get(uint32_t flat, double start, double n, float *x, mf_call *call);
+int32_t mf_flat_gather(uint32_t flat, double n, const int64_t *rows, float *x, mf_call *call);
+// Later rows move down, as faiss does.
+int32_t mf_flat_remove(uint32_t flat, uint32_t selector, double *removed, mf_call *call);
+int32_t mf_flat_clear(uint32_t flat, mf_call *call);
+int32_t mf_flat_search(const mf_search *search, const float *queries, float *distances, int64_t *labels,
+                       mf_call *call);
+// lims: nq + 1; result: handle for mf_range_take.
+int32_t mf_flat_range_search(const mf_search *search, const float *queries, uint64_t *lims, uint32_t *result,
+                             mf_call *call);
+int32_t mf_range_take(uint32_t result, float *distances, int64_t *labels, mf_call *call);
+
+// ---- ivf: inverted lists of rows with ids
+int32_t mf_ivf_create(uint32_t d, uint32_t nlist, uint32_t *ivf, mf_call *call);
+// lists: the list of each row; -1 skips the row, as faiss does.
+int32_t mf_ivf_add(uint32_t ivf, double n, const float *x, const int64_t *lists, const int64_t *ids, mf_call *call);
+// Moves other's rows here, adding add_id to their ids; other is left empty.
+int32_t mf_ivf_append(uint32_t ivf, uint32_t other, double add_id, mf_call *call);
+int32_t mf_ivf_sizes(uint32_t ivf, double *sizes, mf_call *call);
+int32_t mf_ivf_get(uint32_t ivf, uint32_t list, float *x, int64_t *ids, mf_call *call);
+// Where ids are: (list << 32) | offset, or -1.
+int32_t mf_ivf_locate(uint32_t ivf, double n, const int64_t *ids, int64_t *locations, mf_call *call);
+int32_t mf_ivf_gather(uint32_t ivf, double n, const int64_t *locations, float *x, mf_call *call);
+int32_t mf_ivf_remove(uint32_t ivf, uint32_t selector, double *removed, mf_call *call);
+int32_t mf_ivf_clear(uint32_t ivf, mf_call *call);
+// probes: nq × nprobe lists; -1 is skipped.
+int32_t mf_ivf_search(const mf_search *search, const float *queries, const int64_t *probes, float *distances,
+                      int64_t *labels, mf_call *call);
+int32_t mf_ivf_range_search(const mf_search *search, const float *queries, const int64_t *probes, uint64_t *lims,
+                            uint32_t *result, mf_call *call);
+
+// ---- plain arrays
+// distances: nx × ny, each as a search would return it.
+int32_t mf_distance_pairwise(const mf_sizes *sizes, const float *x, const float *y, float *distances, mf_call *call);
+// Codes of d bytes; distances nx × k.
+int32_t mf_distance_hamming(const mf_sizes *sizes, const uint8_t *x, const uint8_t *y, int32_t *distances,
+                            int64_t *labels, mf_call *call);
+// means: ny × d, then ny weights. weights may be null (1 each). assign −1 skips a row.
+// A row of means whose weight is 0 is left as it was.
+int32_t mf_kmeans_update(const mf_sizes *sizes, const float *x, const int64_t *assign, const float *weights,
+                         float *means, mf_call *call);
+// least[i] = min(least[i], squared L2 of x[i] and center).
+int32_t mf_kmeans_least(const mf_sizes *sizes, const float *x, const float *center, float *least, mf_call *call);
+
+#endif

@@ -1,0 +1,174 @@
+// SIMD kernels and the scans made of them. One table of kernels an instruction set;
+// each family is one source compiled for all of them, and scalar is the plain twin.
+//
+// A scan never decides from a rounded number. Tiles give each query-row pair an interval
+// [lower, upper] that holds the true key; collectors keep every row whose lower end reaches
+// the k-th smallest upper end, and the survivors are computed again in double. So a query's
+// answer is the same alone and in any batch, on any instruction set.
+//
+// A key is what a search minimises: the distance, or minus the similarity.
+#ifndef CPU_KERNELS_H
+#define CPU_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CPU_MAX_PANEL 64    // rows a packed panel holds at most, of any table
+#define CPU_MAX_QUERIES 16  // queries a tile takes at most
+
+typedef enum cpu_variant {  // as mf_variant
+  CPU_DIRECT_F32 = 1,
+  CPU_TILE_F32 = 2,
+  CPU_TILE_BF16 = 4,
+  CPU_PAIRWISE_F64 = 8,
+} cpu_variant;
+
+// A pair that passed its threshold in a tile.
+typedef struct cpu_hit {
+  uint32_t query, row;  // within the tile
+  float key;
+} cpu_hit;
+
+typedef struct cpu_kernels {
+  const char *name;
+  uint32_t lanes;  // floats a vector
+  uint32_t panel;  // rows a packed panel
+  uint32_t tile;   // queries a full query panel
+  bool bf16;       // tile_bf16 may be called
+
+  // Transposes n rows into out[j * stride + i] = factor * (scale[i] * rows[i][j] - center[j]),
+  // zero for the lanes from n to width; squares[i] = sum of squares before factor, and
+  // products[i] = -sum of center * them, unless NULL.
+  // out holds `lanes` floats of slack after its end.
+  void (*pack)(const float *const *rows, uint32_t n, uint32_t width, uint32_t d, const float *scale,
+               const float *center, float factor, uint32_t stride, float *out, float *squares, float *products);
+  // panel [d][width] of floats to [ceil(d/2)][width] pairs of bfloat16.
+  void (*pair_bf16)(const float *panel, uint32_t d, uint32_t width, uint32_t *out);
+  // init[row] + sum of query * row, for `queries` (4, 8 or a full tile) by one panel of rows.
+  // Writes those not above limits[query] among the rows of `valid`; returns how many.
+  uint32_t (*tile_f32)(uint32_t queries, const float *query_panel, const float *row_panel, uint32_t d,
+                       const float *init, const float *limits, uint64_t valid, cpu_hit *hits);
+  uint32_t (*tile_bf16)(uint32_t queries, const uint32_t *query_panel, const uint32_t *row_panel, uint32_t d,
+                        const float *init, const float *limits, uint64_t valid, cpu_hit *hits);
+  // Four rows against `queries` (1 to 4) of one length: sums[q * 4 + r], and row squares for dot.
+  void (*direct_l2)(const float *const *rows, const float *const *queries, uint32_t nq, uint32_t d, float *sums);
+  void (*direct_dot)(const float *const *rows, const float *const *queries, uint32_t nq, uint32_t d, float *sums,
+                     float *squares);
+  // Distance (or similarity) of one pair in double, fixed order of sums. metric as mf_metric.
+  double (*pair)(uint32_t metric, double arg, const float *x, const float *y, uint32_t d);
+  // First value that is not finite, or count.
+  uint64_t (*find_nonfinite)(const float *x, uint64_t count);
+  // sums[j] += sum over rows of x, squares += sum of all squares.
+  void (*accumulate)(const float *x, uint64_t rows, uint32_t d, double *sums, double *squares);
+  uint32_t (*hamming)(const uint8_t *x, const uint8_t *y, uint32_t bytes);
+  // Runs `rounds` rounds of independent fused multiply-adds; returns the flops done.
+  double (*peak_fma)(uint64_t rounds);
+  float (*read_all)(const float *x, uint64_t count);
+} cpu_kernels;
+
+// The tables this machine can run, best first; returns how many.
+uint32_t cpu_tables(const cpu_kernels **tables, uint32_t capacity);
+
+// ---- where rows are
+typedef struct cpu_segment {
+  const float *rows;
+  const int64_t *ids;
+  uint64_t count;
+} cpu_segment;
+
+// A location is a row number (segments == NULL: one array, id = row) or segment << 32 | offset.
+typedef struct cpu_source {
+  const float *rows;
+  const cpu_segment *segments;
+  uint32_t d;
+  uint32_t metric;
+  float metric_arg;
+} cpu_source;
+
+// ---- collectors: what a query has found so far
+typedef struct cpu_candidate {
+  float lower, upper;
+  uint64_t location;
+} cpu_candidate;
+
+typedef struct cpu_collector {
+  cpu_candidate *items;
+  uint64_t k;  // 0: range search, bound fixed
+  uint64_t count, capacity;
+  float bound;  // no row with a lower end above this can be a result
+  uint32_t lock;
+  bool failed;          // a range search ran out of memory
+  uint64_t recomputed;  // pairs computed again in double
+  uint64_t resolved;    // of these, while scanning: intervals too wide to decide
+} cpu_collector;
+
+// Items a top-k collector of k wants.
+uint64_t cpu_collector_capacity(uint64_t k);
+
+// What a scan needs to know of its search. Shared by threads.
+typedef struct cpu_scan {
+  const cpu_kernels *kernels;
+  cpu_source source;
+  const float *queries;  // nq × d as given
+  cpu_collector *collectors;
+} cpu_scan;
+
+// Writes the k results, best first, ties by lower id; missing ones are −1 at ±FLT_MAX.
+void cpu_collector_finish(const cpu_scan *scan, uint64_t query, float *distances, int64_t *labels);
+// Takes the query's lock: scans of several threads share collectors.
+void cpu_collector_push(const cpu_scan *scan, uint64_t query, const cpu_candidate *found, uint32_t count);
+// Keeps the results strictly within the bound, in order of id: distance in lower, id in location.
+void cpu_collector_finish_range(const cpu_scan *scan, uint64_t query);
+
+// ---- packed blocks
+// Queries in panels of `tile`, the last of 4, 8 or tile.
+typedef struct cpu_queries {
+  uint32_t n;
+  uint32_t variant;
+  const uint32_t *index;  // number of each in the search, or NULL: first + i
+  uint32_t first;
+  float *norms;  // length after centring
+  float center;  // length of the centre
+  float *bias;   // added to a tile's value to make the key
+  unsigned char *panels;
+} cpu_queries;
+
+typedef struct cpu_rows {
+  uint32_t n;
+  uint32_t variant;
+  const uint32_t *positions;  // offsets from first, or NULL: consecutive
+  uint64_t first;             // location of offset 0
+  float *init;                // per row: starting value of a tile
+  float *longest;             // per panel: largest squared length after centring
+  unsigned char *panels;
+} cpu_rows;
+
+// Bytes that packing n queries, or n rows, takes (panels only).
+size_t cpu_queries_bytes(const cpu_kernels *kernels, uint32_t variant, uint64_t n, uint32_t d);
+size_t cpu_rows_bytes(const cpu_kernels *kernels, uint32_t variant, uint64_t n, uint32_t d);
+// center: d floats or NULL. scratch: panel × (d + 1) floats for bf16.
+void cpu_pack_queries(const cpu_scan *scan, const float *center, cpu_queries *out, float *scratch);
+// base: the row of offset 0.
+void cpu_pack_rows(const cpu_scan *scan, const float *center, const float *base, cpu_rows *out, float *scratch);
+void cpu_scan_tiles(const cpu_scan *scan, const cpu_queries *queries, const cpu_rows *rows);
+// Rows where they lie against up to 4 queries at a time.
+void cpu_scan_direct(const cpu_scan *scan, const uint32_t *index, uint32_t first, uint32_t nq, const float *base,
+                     uint64_t location, const uint32_t *positions, uint64_t n);
+void cpu_scan_pairs(const cpu_scan *scan, const uint32_t *index, uint32_t first, uint32_t nq, const float *base,
+                    uint64_t location, const uint32_t *positions, uint64_t n);
+
+// ---- atomics, for Swift
+static inline uint64_t cpu_atomic_next(uint64_t *counter) { return __atomic_fetch_add(counter, 1, __ATOMIC_ACQ_REL); }
+static inline uint64_t cpu_atomic_load(const uint64_t *value) { return __atomic_load_n(value, __ATOMIC_ACQUIRE); }
+static inline void cpu_atomic_store(uint64_t *value, uint64_t to) { __atomic_store_n(value, to, __ATOMIC_RELEASE); }
+static inline uint32_t cpu_atomic_load32(const uint32_t *value) { return __atomic_load_n(value, __ATOMIC_RELAXED); }
+static inline void cpu_pause(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+#endif

@@ -1,0 +1,11 @@
+#if defined(__x86_64__)
+#include <immintrin.h>
+#pragma clang attribute push(__attribute__((target("avx2,fma,popcnt"))), apply_to = function)
+#define ISA avx2
+#define ISA_AVX2
+#define LANES 8
+#define TILE 6
+#define WIDTH 2
+#include "table.inc.h"
+#pragma clang attribute pop
+#endif

@@ -1,0 +1,278 @@
+// Scans: blocks of rows against blocks of queries, into collectors.
+#include "cpu_kernels.h"
+
+#include <float.h>
+#include <math.h>
+
+// Half an ulp of a float, with room for the second-order terms.
+#define HALF_ULP 6.1e-8f
+// Two roundings to bfloat16 a product: 2 · 2⁻⁹, with the same room.
+#define BF16_PRODUCT 3.95e-3f
+
+enum { inner_product = 0, l2 = 1, cosine = 100 };
+
+static uint32_t panel_queries(const cpu_kernels *kernels, uint32_t left) {
+  if (left <= 4) return 4;
+  return left <= 8 && kernels->tile > 8 ? 8 : kernels->tile;
+}
+
+static size_t pair_words(uint32_t variant, uint32_t d) { return variant == CPU_TILE_BF16 ? (d + 1) / 2 : d; }
+
+// A panel's stores run past its end by less than a vector.
+#define SLACK 64
+
+size_t cpu_queries_bytes(const cpu_kernels *kernels, uint32_t variant, uint64_t n, uint32_t d) {
+  uint64_t padded = (n / kernels->tile + 1) * kernels->tile;
+  return padded * pair_words(variant, d) * 4 + SLACK;
+}
+
+size_t cpu_rows_bytes(const cpu_kernels *kernels, uint32_t variant, uint64_t n, uint32_t d) {
+  uint64_t padded = (n + kernels->panel - 1) / kernels->panel * kernels->panel;
+  return padded * pair_words(variant, d) * 4 + SLACK;
+}
+
+static float inverse_length(const cpu_kernels *kernels, const float *x, uint32_t d) {
+  double square = kernels->pair(inner_product, 0, x, x, d);
+  return square > 0 ? (float)(1 / sqrt(square)) : 0;
+}
+
+static inline uint64_t query_number(const uint32_t *index, uint32_t first, uint32_t i) {
+  return index ? index[i] : (uint64_t)first + i;
+}
+
+void cpu_pack_queries(const cpu_scan *scan, const float *center, cpu_queries *out, float *scratch) {
+  const cpu_kernels *kernels = scan->kernels;
+  uint32_t d = scan->source.d, metric = scan->source.metric;
+  unsigned char *panel = out->panels;
+  out->center = center && metric != l2 ? (float)sqrt(kernels->pair(inner_product, 0, center, center, d)) : 0;
+  for (uint32_t start = 0; start < out->n;) {
+    uint32_t left = out->n - start;
+    uint32_t width = panel_queries(kernels, left), n = left < width ? left : width;
+    const float *rows[CPU_MAX_QUERIES];
+    float scale[CPU_MAX_QUERIES], squares[CPU_MAX_QUERIES];
+    for (uint32_t i = 0; i < n; i++) {
+      rows[i] = scan->queries + query_number(out->index, out->first, start + i) * d;
+      if (metric == cosine) scale[i] = inverse_length(kernels, rows[i], d);
+    }
+    bool bf16 = out->variant == CPU_TILE_BF16;
+    float *floats = bf16 ? scratch : (float *)panel;
+    // ⟨x, y⟩ = ⟨x − c, y − c⟩ + ⟨c, y − c⟩ + ⟨x, c⟩: a tile computes the first, its rows start
+    // at the second, and the third is the query's own.
+    kernels->pack(rows, n, width, d, metric == cosine ? scale : NULL, center, metric == l2 ? -2 : -1, width, floats,
+                  squares, NULL);
+    if (bf16) kernels->pair_bf16(floats, d, width, (uint32_t *)panel);
+    for (uint32_t i = 0; i < n; i++) {
+      out->norms[start + i] = sqrtf(squares[i]);
+      if (metric == l2)
+        out->bias[start + i] = squares[i];
+      else if (center)
+        out->bias[start + i] = (float)(-kernels->pair(inner_product, 0, rows[i], center, d) *
+                                       (metric == cosine ? (double)scale[i] : 1));
+      else
+        out->bias[start + i] = 0;
+    }
+    panel += width * pair_words(out->variant, d) * 4;
+    start += n;
+  }
+}
+
+void cpu_pack_rows(const cpu_scan *scan, const float *center, const float *base, cpu_rows *out, float *scratch) {
+  const cpu_kernels *kernels = scan->kernels;
+  uint32_t d = scan->source.d, metric = scan->source.metric, width = kernels->panel;
+  size_t panel_bytes = width * pair_words(out->variant, d) * 4;
+  for (uint32_t p = 0, start = 0; start < out->n; p++, start += width) {
+    uint32_t n = out->n - start < width ? out->n - start : width;
+    const float *rows[CPU_MAX_PANEL];
+    float scale[CPU_MAX_PANEL], squares[CPU_MAX_PANEL], *init = out->init + start;
+    for (uint32_t i = 0; i < n; i++) {
+      rows[i] = base + (size_t)(out->positions ? out->positions[start + i] : start + i) * d;
+      if (metric == cosine) scale[i] = inverse_length(kernels, rows[i], d);
+    }
+    bool bf16 = out->variant == CPU_TILE_BF16;
+    float *floats = bf16 ? scratch : (float *)(out->panels + p * panel_bytes);
+    kernels->pack(rows, n, width, d, metric == cosine ? scale : NULL, center, 1, width, floats, squares,
+                  metric != l2 && center ? init : NULL);
+    if (bf16) kernels->pair_bf16(floats, d, width, (uint32_t *)(out->panels + p * panel_bytes));
+    float longest = 0;
+    for (uint32_t i = 0; i < n; i++) {
+      longest = squares[i] > longest || isnan(squares[i]) ? squares[i] : longest;
+      if (metric == l2)
+        init[i] = squares[i];
+      else if (!center)
+        init[i] = 0;
+    }
+    for (uint32_t i = n; i < width; i++) init[i] = 0;
+    out->longest[p] = longest;
+  }
+}
+
+// The error of a tile's key is at most slope · Y + square · Y² + rest, Y the longest row.
+typedef struct margins {
+  float slope[CPU_MAX_QUERIES], rest[CPU_MAX_QUERIES], square;
+} margins;
+
+static void set_margins(const cpu_scan *scan, const cpu_queries *queries, uint32_t start, uint32_t n, margins *m) {
+  uint32_t d = scan->source.d;
+  float rounding = ((float)d + 12) * HALF_ULP;
+  float product = queries->variant == CPU_TILE_BF16 ? BF16_PRODUCT : 0;
+  bool is_l2 = scan->source.metric == l2;
+  m->square = is_l2 ? rounding : 0;
+  for (uint32_t i = 0; i < n; i++) {
+    float x = queries->norms[start + i], bias = fabsf(queries->bias[start + i]);
+    m->slope[i] = (is_l2 ? 2 : 1) * x * (rounding + product) + rounding * queries->center;
+    // Cosine rounds its unit rows before centring them.
+    m->rest[i] = (is_l2 ? rounding * x * x : 0) + 4 * HALF_ULP * bias + 4 * ((float)d + 1) * FLT_MIN +
+                 (scan->source.metric == cosine ? 8 * HALF_ULP : 0);
+  }
+}
+
+static inline float load_bound(const cpu_collector *c) {
+  uint32_t bits = __atomic_load_n((const uint32_t *)&c->bound, __ATOMIC_RELAXED);
+  float bound;
+  __builtin_memcpy(&bound, &bits, sizeof bound);
+  return bound;
+}
+
+// What a tile's value may be at most, before the part that depends on the rows.
+static inline float tile_limit(const cpu_scan *scan, uint64_t query, float bias, float rest) {
+  float bound = load_bound(&scan->collectors[query]);
+  return bound - bias + rest + 2 * HALF_ULP * (fabsf(bound) + fabsf(bias));
+}
+
+// Finds that wait until they are worth a query's lock.
+#define PENDING 16
+
+void cpu_scan_tiles(const cpu_scan *scan, const cpu_queries *queries, const cpu_rows *rows) {
+  const cpu_kernels *kernels = scan->kernels;
+  uint32_t d = scan->source.d, width = kernels->panel;
+  size_t words = pair_words(rows->variant, d);
+  bool bf16 = rows->variant == CPU_TILE_BF16;
+  const unsigned char *query_panel = queries->panels;
+  cpu_hit hits[CPU_MAX_QUERIES * CPU_MAX_PANEL];
+  for (uint32_t start = 0; start < queries->n;) {
+    uint32_t left = queries->n - start;
+    uint32_t tile = panel_queries(kernels, left), n = left < tile ? left : tile;
+    margins m = {0};
+    set_margins(scan, queries, start, n, &m);
+    float base[CPU_MAX_QUERIES];
+    for (uint32_t i = 0; i < CPU_MAX_QUERIES; i++) base[i] = -INFINITY;
+    uint64_t number[CPU_MAX_QUERIES];
+    for (uint32_t i = 0; i < n; i++) number[i] = query_number(queries->index, queries->first, start + i);
+    cpu_candidate pending[CPU_MAX_QUERIES][PENDING];
+    uint32_t held_back[CPU_MAX_QUERIES] = {0};
+    for (uint32_t i = 0; i < n; i++) base[i] = tile_limit(scan, number[i], queries->bias[start + i], m.rest[i]);
+    for (uint32_t p = 0, row = 0; row < rows->n; p++, row += width) {
+      float square = rows->longest[p], longest = sqrtf(square), limits[CPU_MAX_QUERIES];
+      for (uint32_t i = 0; i < CPU_MAX_QUERIES; i++) limits[i] = base[i] + m.slope[i] * longest + m.square * square;
+      uint32_t held = rows->n - row < width ? rows->n - row : width;
+      uint64_t valid = held == 64 ? ~0ull : (1ull << held) - 1;
+      const unsigned char *row_panel = rows->panels + p * width * words * 4;
+      uint32_t count =
+          bf16 ? kernels->tile_bf16(tile, (const uint32_t *)query_panel, (const uint32_t *)row_panel, d,
+                                    rows->init + row, limits, valid, hits)
+               : kernels->tile_f32(tile, (const float *)query_panel, (const float *)row_panel, d, rows->init + row,
+                                   limits, valid, hits);
+      for (uint32_t h = 0; h < count;) {
+        uint32_t i = hits[h].query;
+        if (i >= n) break;  // padding
+        float bias = queries->bias[start + i];
+        float margin = m.slope[i] * longest + m.square * square + m.rest[i];
+        for (; h < count && hits[h].query == i; h++) {
+          if (held_back[i] == PENDING) {
+            cpu_collector_push(scan, number[i], pending[i], PENDING);
+            held_back[i] = 0;
+            base[i] = tile_limit(scan, number[i], bias, m.rest[i]);
+          }
+          float key = hits[h].key + bias, error = margin + 2 * HALF_ULP * fabsf(key);
+          uint32_t offset = row + hits[h].row;
+          if (rows->positions) offset = rows->positions[offset];
+          pending[i][held_back[i]++] = (cpu_candidate){key - error, key + error, rows->first + offset};
+        }
+      }
+    }
+    for (uint32_t i = 0; i < n; i++)
+      if (held_back[i]) cpu_collector_push(scan, number[i], pending[i], held_back[i]);
+    query_panel += tile * words * 4;
+    start += n;
+  }
+}
+
+// Calls each(rows, offsets, n) on groups of four; a short group repeats its last row.
+#define FOR_FOUR_ROWS                                                                        \
+  for (uint64_t at = from; at < to; at += 4) {                                               \
+    uint32_t n4 = to - at < 4 ? (uint32_t)(to - at) : 4;                                     \
+    const float *rows[4];                                                                    \
+    uint64_t offsets[4];                                                                     \
+    for (uint32_t r = 0; r < 4; r++) {                                                       \
+      uint64_t i = at + (r < n4 ? r : n4 - 1);                                               \
+      offsets[r] = positions ? positions[i] : i;                                             \
+      rows[r] = base + offsets[r] * d;                                                       \
+    }
+
+void cpu_scan_direct(const cpu_scan *scan, const uint32_t *index, uint32_t first, uint32_t nq, const float *base,
+                     uint64_t location, const uint32_t *positions, uint64_t n) {
+  const cpu_kernels *kernels = scan->kernels;
+  uint32_t d = scan->source.d, metric = scan->source.metric;
+  float rounding = ((float)d + 12) * HALF_ULP, tiny = 4 * ((float)d + 1) * FLT_MIN;
+  // Groups of queries share a block of rows that stays in the first-level cache.
+  uint64_t block = nq <= 4 ? n : 8192 / d + 4;
+  for (uint64_t from = 0; from < n; from += block) {
+    uint64_t to = n - from < block ? n : from + block;
+    for (uint32_t q0 = 0; q0 < nq; q0 += 4) {
+      uint32_t nq4 = nq - q0 < 4 ? nq - q0 : 4;
+      const float *queries[4];
+      uint64_t number[4];
+      float norm[4] = {0}, bound[4], sums[16], squares[4];
+      for (uint32_t q = 0; q < nq4; q++) {
+        number[q] = query_number(index, first, q0 + q);
+        queries[q] = scan->queries + number[q] * d;
+        if (metric != l2) norm[q] = (float)sqrt(kernels->pair(inner_product, 0, queries[q], queries[q], d));
+        bound[q] = load_bound(&scan->collectors[number[q]]);
+      }
+      FOR_FOUR_ROWS
+        if (metric == l2)
+          kernels->direct_l2(rows, queries, nq4, d, sums);
+        else
+          kernels->direct_dot(rows, queries, nq4, d, sums, squares);
+        for (uint32_t q = 0; q < nq4; q++) {
+          for (uint32_t r = 0; r < n4; r++) {
+            float key = sums[q * 4 + r], error;
+            if (metric == l2) {
+              error = rounding * key + tiny;
+            } else {
+              float lengths = norm[q] * sqrtf(squares[r]);
+              error = rounding * lengths + tiny;
+              key = -key;
+              if (metric == cosine) {
+                key = lengths > 0 ? key / lengths : 0;
+                error = rounding + tiny;
+              }
+            }
+            if (key - error > bound[q]) continue;
+            cpu_candidate found = {key - error, key + error, location + offsets[r]};
+            cpu_collector_push(scan, number[q], &found, 1);
+            bound[q] = load_bound(&scan->collectors[number[q]]);
+          }
+        }
+      }
+    }
+  }
+}
+
+void cpu_scan_pairs(const cpu_scan *scan, const uint32_t *index, uint32_t first, uint32_t nq, const float *base,
+                    uint64_t location, const uint32_t *positions, uint64_t n) {
+  uint32_t d = scan->source.d, metric = scan->source.metric;
+  bool similarity = metric == inner_product || metric == 23 || metric == cosine;
+  for (uint32_t q = 0; q < nq; q++) {
+    uint64_t number = query_number(index, first, q);
+    for (uint64_t i = 0; i < n; i++) {
+      uint64_t offset = positions ? positions[i] : i;
+      double value = scan->kernels->pair(metric, scan->source.metric_arg, scan->queries + number * d,
+                                         base + offset * d, d);
+      float key = (float)(similarity ? -value : value);
+      if (isnan(key) || key > load_bound(&scan->collectors[number])) continue;
+      cpu_candidate found = {key, key, location + offset};
+      cpu_collector_push(scan, number, &found, 1);
+    }
+  }
+}

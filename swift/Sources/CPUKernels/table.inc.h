@@ -1,0 +1,32 @@
+// The table of the instruction set being compiled.
+#include "simd.h"
+
+#include "direct.inc.h"
+#include "pair.inc.h"
+#include "peak.inc.h"
+#include "tile.inc.h"
+
+#define STRING_(x) #x
+#define STRING(x) STRING_(x)
+
+const cpu_kernels FN(cpu_table) = {
+    .name = STRING(ISA),
+    .lanes = LANES,
+    .panel = PANEL,
+    .tile = TILE,
+    .pack = FN(pack),
+    .tile_f32 = FN(tile_f32),
+#if defined(ISA_BF16)
+    .bf16 = true,
+    .pair_bf16 = FN(pair_bf16),
+    .tile_bf16 = FN(tile_bf16),
+#endif
+    .direct_l2 = FN(direct_l2),
+    .direct_dot = FN(direct_dot),
+    .pair = FN(pair),
+    .find_nonfinite = FN(find_nonfinite),
+    .accumulate = FN(accumulate),
+    .hamming = FN(hamming),
+    .peak_fma = FN(peak_fma),
+    .read_all = FN(read_all),
+};

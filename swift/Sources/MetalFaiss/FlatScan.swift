@@ -1,0 +1,215 @@
+import CMetalFaiss
+import CPUKernels
+
+/// How a flat store is scanned. Few queries read the rows where they lie. Many queries against few
+/// rows share those rows packed once and split the queries; otherwise threads split the rows, and
+/// every block of rows, packed once, meets all queries of the block.
+struct FlatScan {
+  private let flat: Flat
+  private let search: Search
+  private let center: [Float]
+  private let workspaces: Workspaces
+
+  /// Bytes of a packed block of rows: half of a core's second-level cache or less.
+  private static let blockBytes = 256 << 10
+  /// Bytes of rows that are worth packing once for all.
+  private static let sharedBytes = 8 << 20
+  /// Rows looked at by one item when only some are selected.
+  private static let selectedRows = 16384
+  /// Up to so many queries, reading rows in place beats packing them.
+  private static let directQueries = 4
+
+  init(_ flat: Flat, _ request: Request, _ queries: UnsafePointer<Float>, _ call: Call) throws {
+    self.flat = flat
+    var source = flat.source
+    source.metric = request.metric
+    source.metric_arg = request.argument
+    search = try Search(request, queries: queries, source: source, call: call)
+    center = request.isTiled ? flat.center(request.metric) : []
+    workspaces = Workspaces(search.engine.pool)
+  }
+
+  /// Scans block by block. `finish` writes some queries' results while they are warm, where the scan can;
+  /// `after` is told whether it did.
+  func run(
+    _ after: (Search, Bool) throws -> Void, finish: ((Search, Range<Int>) -> Void)? = nil
+  ) throws {
+    let d = flat.d
+    for start in stride(from: 0, to: search.request.nq, by: search.blockSize) {
+      search.begin(start)
+      var finished = false
+      if flat.count > 0 {
+        let few = search.count <= Self.directQueries || search.count * flat.count < 4096
+        if !search.request.isTiled || few {
+          scanInPlace()
+        } else if let finish, search.request.selector == nil, flat.count * d * 4 <= Self.sharedBytes,
+          search.count >= 64 * search.engine.pool.threads
+        {
+          try scanSharedRows(finish)
+          finished = true
+        } else {
+          try scanRows()
+        }
+      }
+      try workspaces.rethrow()
+      try search.call.throwIfCancelled()
+      try after(search, finished)
+      try search.end()
+    }
+    search.call.pointee.scanned = Double(search.request.nq) * Double(flat.count)
+  }
+
+  /// The selected of a range of rows, as positions from its start, or nil for all.
+  private func select(_ start: Int, _ n: Int, _ workspace: Workspace) throws -> (UnsafeMutablePointer<UInt32>, Int)? {
+    guard let selector = search.request.selector else { return nil }
+    let positions = try workspace.positions(n)
+    return (positions, selector.select(ids: nil, first: Int64(start), count: n, into: positions))
+  }
+
+  private func scanInPlace() {
+    let d = flat.d
+    let tiled = search.request.isTiled
+    let step = search.request.selector != nil ? Self.selectedRows : max(64, (1 << 18) / d)
+    let items = (flat.count + step - 1) / step
+    let work = flat.count * d * (tiled ? 1 : 8) * max(1, search.count)
+    search.variants |= tiled ? MF_DIRECT_F32.rawValue : MF_PAIRWISE_F64.rawValue
+    let used = search.engine.pool.forEach(items, parallel: work > 200_000) { item, worker in
+      if search.call.isCancelled { return }
+      workspaces.run(worker) { workspace in
+        let start = item * step
+        let n = min(step, flat.count - start)
+        let selected = try select(start, n, workspace)
+        withUnsafePointer(to: search.scan) { scan in
+          // Pairs are slow: a cancelled call must not wait for all queries of an item.
+          for q in stride(from: 0, to: search.count, by: tiled ? search.count : 16) {
+            if search.call.isCancelled { return }
+            (tiled ? cpu_scan_direct : cpu_scan_pairs)(
+              scan, nil, UInt32(q), UInt32(tiled ? search.count : min(16, search.count - q)),
+              flat.rows.start + start * d, UInt64(start), selected.map { UnsafePointer($0.0) },
+              UInt64(selected?.1 ?? n))
+          }
+        }
+      }
+    }
+    search.threads = max(search.threads, used)
+  }
+
+  /// Runs items with the preferred tile, and those that are left in float32 should it prove too coarse.
+  private func runTiles(_ items: Int, _ prepare: (UInt32) throws -> Void, _ body: (Int, Workspace, UInt32) throws -> Void)
+    throws
+  {
+    var variant = search.preferredTile
+    var left = Array(0..<items)
+    while !left.isEmpty {
+      try prepare(variant)
+      search.variants |= variant
+      var coarse = false
+      var done = [Bool](repeating: false, count: left.count)
+      done.withUnsafeMutableBufferPointer { done in
+        let used = search.engine.pool.forEach(left.count) { slot, worker in
+          if search.call.isCancelled || coarse { return }
+          done[slot] = true
+          workspaces.run(worker) { try body(left[slot], $0, variant) }
+          if variant == MF_TILE_BF16.rawValue, worker == 0 {
+            let share = Double(slot + 1) / Double(items)
+            coarse = search.isTooCoarse(share * Double(search.count) * Double(flat.count))
+          }
+        }
+        search.threads = max(search.threads, used)
+      }
+      if search.call.isCancelled { return }
+      left = left.indices.filter { !done[$0] }.map { left[$0] }
+      variant = MF_TILE_F32.rawValue
+    }
+  }
+
+  private func scanRows() throws {
+    let d = flat.d
+    let kernels = search.engine.kernels
+    let panel = Int(kernels.pointee.panel)
+    let packed = Workspace()
+    var queries = cpu_queries()
+    let rowBytes = d * (search.preferredTile == MF_TILE_BF16.rawValue ? 2 : 4)
+    let block = max(panel, min(2048, Self.blockBytes / rowBytes / panel * panel))
+    let step = search.request.selector != nil ? Self.selectedRows : block
+    try runTiles((flat.count + step - 1) / step) { variant in
+      queries = try packed.queries(kernels, variant: variant, n: search.count, d: d)
+      try packQueries(queries)
+    } _: { item, workspace, variant in
+      let start = item * step
+      let n = min(step, flat.count - start)
+      let selected = try select(start, n, workspace)
+      let chosen = selected?.1 ?? n
+      for from in stride(from: 0, to: chosen, by: block) where !search.call.isCancelled {
+        var rows = try workspace.rows(kernels, variant: variant, n: min(block, chosen - from), d: d)
+        rows.positions = selected.map { UnsafePointer($0.0 + from) }
+        rows.first = UInt64(start + (selected == nil ? from : 0))
+        let scratch = try workspace.prepareScratch(kernels, d: d)
+        withUnsafePointer(to: search.scan) { scan in
+          cpu_pack_rows(scan, center, flat.rows.start + Int(rows.first) * d, &rows, scratch)
+          cpu_scan_tiles(scan, &queries, &rows)
+        }
+      }
+    }
+  }
+
+  /// Packs all queries of the block, each thread some panels.
+  private func packQueries(_ all: cpu_queries) throws {
+    let d = flat.d
+    let kernels = search.engine.kernels
+    let group = Int(kernels.pointee.tile) * 8
+    let bytes = Int(cpu_queries_bytes(kernels, all.variant, UInt64(group), UInt32(d)))
+      - Int(cpu_queries_bytes(kernels, all.variant, 0, UInt32(d)))
+    search.engine.pool.forEach((search.count + group - 1) / group, parallel: search.count * d > 50_000) {
+      item, worker in
+      workspaces.run(worker) { workspace in
+        let start = item * group
+        var part = all
+        part.n = UInt32(min(group, search.count - start))
+        part.first = UInt32(start)
+        part.norms = all.norms + start
+        part.bias = all.bias + start
+        part.panels = all.panels + item * bytes
+        let scratch = try workspace.prepareScratch(kernels, d: d)
+        withUnsafePointer(to: search.scan) { cpu_pack_queries($0, center, &part, scratch) }
+      }
+    }
+    try workspaces.rethrow()
+  }
+
+  private func scanSharedRows(_ finish: (Search, Range<Int>) -> Void) throws {
+    let d = flat.d
+    let kernels = search.engine.kernels
+    let panel = Int(kernels.pointee.panel)
+    let shared = Workspace()
+    var all = cpu_rows()
+    let rowBytes = d * (search.preferredTile == MF_TILE_BF16.rawValue ? 2 : 4)
+    let block = max(panel, Self.blockBytes / rowBytes / panel * panel)
+    let group = Int(kernels.pointee.tile) * 16
+    try runTiles((search.count + group - 1) / group) { variant in
+      all = try shared.rows(kernels, variant: variant, n: flat.count, d: d)
+      let scratch = try shared.prepareScratch(kernels, d: d)
+      withUnsafePointer(to: search.scan) { cpu_pack_rows($0, center, flat.rows.start, &all, scratch) }
+    } _: { item, workspace, variant in
+      let start = item * group
+      let n = min(group, search.count - start)
+      var queries = try workspace.queries(kernels, variant: variant, n: n, d: d)
+      queries.first = UInt32(start)
+      let scratch = try workspace.prepareScratch(kernels, d: d)
+      let words = variant == MF_TILE_BF16.rawValue ? (d + 1) / 2 : d
+      withUnsafePointer(to: search.scan) { scan in
+        cpu_pack_queries(scan, center, &queries, scratch)
+        for from in stride(from: 0, to: flat.count, by: block) where !search.call.isCancelled {
+          var rows = all
+          rows.n = UInt32(min(block, flat.count - from))
+          rows.first = UInt64(from)
+          rows.`init` = all.`init` + from
+          rows.longest = all.longest + from / panel
+          rows.panels = all.panels + from * words * 4
+          cpu_scan_tiles(scan, &queries, &rows)
+        }
+      }
+      finish(search, start..<start + n)
+    }
+  }
+}

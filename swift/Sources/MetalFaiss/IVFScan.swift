@@ -1,0 +1,166 @@
+import CMetalFaiss
+import CPUKernels
+
+/// How inverted lists are scanned: the queries of a block are grouped by list, and each list is read once
+/// for all that probe it. faiss reads it once for each.
+struct IVFScan {
+  private let ivf: IVF
+  private let search: Search
+  private let probes: UnsafePointer<Int64>
+  private let nprobe: Int
+  private let workspaces: Workspaces
+
+  /// Part of a list and the queries that probe it.
+  private struct Item {
+    let list: Int
+    let rows: Range<Int>
+    let queries: Range<Int>
+  }
+
+  private static let directQueries = 4
+  private static let itemRows = 4096
+  private static let itemQueries = 1024
+  /// Rows that give a list its centre: near enough to its mean.
+  private static let centerRows = 32
+
+  init(
+    _ ivf: IVF, _ request: Request, _ queries: UnsafePointer<Float>, _ probes: UnsafePointer<Int64>, _ nprobe: Int,
+    _ call: Call
+  ) throws {
+    self.ivf = ivf
+    self.probes = probes
+    self.nprobe = nprobe
+    let source = cpu_source(
+      rows: nil, segments: ivf.segments.start, d: UInt32(ivf.d), metric: request.metric, metric_arg: request.argument)
+    search = try Search(request, queries: queries, source: source, call: call)
+    workspaces = Workspaces(search.engine.pool)
+    for i in 0..<request.nq * nprobe where probes[i] < -1 || probes[i] >= Int64(ivf.lists.count) {
+      throw Failure.value("query \(i / nprobe) probes list \(probes[i]) of \(ivf.lists.count)")
+    }
+  }
+
+  func run(_ finish: (Search) throws -> Void) throws {
+    var scanned = 0.0
+    for start in stride(from: 0, to: search.request.nq, by: search.blockSize) {
+      search.begin(start)
+      let (items, order) = group()
+      var work = 0
+      for item in items { work += item.rows.count * item.queries.count }
+      try order.withUnsafeBufferPointer { try scan(items, $0.baseAddress, work) }
+      scanned += Double(work)
+      try search.call.throwIfCancelled()
+      try finish(search)
+      try search.end()
+    }
+    search.call.pointee.scanned = scanned
+  }
+
+  /// Queries of the block by list, and the items they make.
+  private func group() -> ([Item], [UInt32]) {
+    let block = probes + search.first * nprobe
+    let pairs = search.count * nprobe
+    var starts = [Int](repeating: 0, count: ivf.lists.count + 1)
+    for i in 0..<pairs where block[i] >= 0 { starts[Int(block[i]) + 1] += 1 }
+    for list in ivf.lists.indices { starts[list + 1] += starts[list] }
+    var order = [UInt32](repeating: 0, count: starts[ivf.lists.count])
+    var at = starts
+    for i in 0..<pairs where block[i] >= 0 {
+      let list = Int(block[i])
+      order[at[list]] = UInt32(i / nprobe)
+      at[list] += 1
+    }
+    var items: [Item] = []
+    for list in ivf.lists.indices where starts[list + 1] > starts[list] {
+      for row in stride(from: 0, to: ivf.lists[list].count, by: Self.itemRows) {
+        let rows = row..<min(row + Self.itemRows, ivf.lists[list].count)
+        for query in stride(from: starts[list], to: starts[list + 1], by: Self.itemQueries) {
+          items.append(Item(list: list, rows: rows, queries: query..<min(query + Self.itemQueries, starts[list + 1])))
+        }
+      }
+    }
+    return (items, order)
+  }
+
+  private func scan(_ items: [Item], _ order: UnsafePointer<UInt32>?, _ work: Int) throws {
+    guard let order else { return }
+    var variant = search.preferredTile
+    var seen = 0.0
+    let used = search.engine.pool.forEach(items.count, parallel: work * ivf.d > 100_000) { at, worker in
+      if search.call.isCancelled { return }
+      let item = items[at]
+      workspaces.run(worker) { try scan(item, order + item.queries.lowerBound, variant, $0) }
+      if worker == 0, variant == MF_TILE_BF16.rawValue {
+        seen += Double(item.rows.count * item.queries.count)
+        if at & 63 == 63, search.isTooCoarse(2 * seen) { variant = MF_TILE_F32.rawValue }
+      }
+    }
+    search.threads = max(search.threads, used)
+    try workspaces.rethrow()
+  }
+
+  private func scan(_ item: Item, _ order: UnsafePointer<UInt32>, _ variant: UInt32, _ workspace: Workspace) throws {
+    let d = ivf.d
+    let kernels = search.engine.kernels
+    let list = ivf.lists[item.list]
+    let base = list.rows.start + item.rows.lowerBound * d
+    let location = UInt64(item.list) << 32 | UInt64(item.rows.lowerBound)
+    var chosen = item.rows.count
+    var positions: UnsafeMutablePointer<UInt32>?
+    if let selector = search.request.selector {
+      let room = try workspace.positions(chosen)
+      chosen = selector.select(ids: list.ids.start + item.rows.lowerBound, first: 0, count: chosen, into: room)
+      positions = room
+    }
+    if chosen == 0 { return }
+    let nq = UInt32(item.queries.count)
+    let few = item.queries.count <= Self.directQueries || chosen * item.queries.count < 256
+    try withUnsafePointer(to: search.scan) { scan in
+      if !search.request.isTiled {
+        search.variants |= MF_PAIRWISE_F64.rawValue
+        for q in stride(from: 0, to: nq, by: 16) where !search.call.isCancelled {
+          cpu_scan_pairs(scan, order + Int(q), 0, min(16, nq - q), base, location, positions, UInt64(chosen))
+        }
+        return
+      }
+      if few {
+        search.variants |= MF_DIRECT_F32.rawValue
+        cpu_scan_direct(scan, order, 0, nq, base, location, positions, UInt64(chosen))
+        return
+      }
+      search.variants |= variant
+      let scratch = try workspace.prepareScratch(kernels, d: d)
+      var queries = try workspace.queries(kernels, variant: variant, n: Int(nq), d: d)
+      queries.index = order
+      try withUnsafeTemporaryAllocation(of: Float.self, capacity: d) { center in
+        setCenter(center.baseAddress!, base, item.rows.count)
+        cpu_pack_queries(scan, center.baseAddress!, &queries, scratch)
+        let panel = Int(kernels.pointee.panel)
+        let block = max(panel, min(2048, (256 << 10) / (d * 4) / panel * panel))
+        for from in stride(from: 0, to: chosen, by: block) {
+          var rows = try workspace.rows(kernels, variant: variant, n: min(block, chosen - from), d: d)
+          rows.positions = positions.map { UnsafePointer($0 + from) }
+          let skipped = positions == nil ? from : 0
+          rows.first = location + UInt64(skipped)
+          cpu_pack_rows(scan, center.baseAddress!, base + skipped * d, &rows, scratch)
+          cpu_scan_tiles(scan, &queries, &rows)
+        }
+      }
+    }
+  }
+
+  private func setCenter(_ center: UnsafeMutablePointer<Float>, _ base: UnsafePointer<Float>, _ n: Int) {
+    let d = ivf.d
+    let used = min(n, Self.centerRows)
+    center.update(repeating: 0, count: d)
+    let cosine = search.request.metric == MF_COSINE.rawValue
+    for i in 0..<used {
+      var scale = 1 / Float(used)
+      if cosine {
+        let square = search.engine.kernels.pointee.pair(0, 0, base + i * d, base + i * d, UInt32(d))
+        scale = square > 0 ? scale / Float(square.squareRoot()) : 0
+      }
+      for j in 0..<d { center[j] += (base + i * d)[j] * scale }
+    }
+    for j in 0..<d where !center[j].isFinite { center[j] = 0 }
+  }
+}

@@ -1,0 +1,94 @@
+import CMetalFaiss
+import CPUKernels
+
+@_cdecl("mf_kmeans_update")
+public func kmeansUpdate(
+  _ sizes: UnsafePointer<mf_sizes>, _ x: UnsafePointer<Float>?, _ assign: UnsafePointer<Int64>?,
+  _ weights: UnsafePointer<Float>?, _ means: UnsafeMutablePointer<Float>?, _ call: Call
+) -> Int32 {
+  call.run {
+    let n = try count(sizes.pointee.nx, "nx")
+    let k = try count(sizes.pointee.ny, "ny", atLeast: 1)
+    let d = try count(sizes.pointee.d, "d", atLeast: 1)
+    guard let means else { throw Failure.shape("means is empty") }
+    guard n < 1 << 32 else { throw Failure.value("nx must be below 2^32, not \(n)") }
+    // Rows by centroid, in order: sums do not depend on the number of threads.
+    var starts = [Int](repeating: 0, count: k + 1)
+    for i in 0..<n {
+      let c = assign![i]
+      guard c >= -1, c < Int64(k) else { throw Failure.value("row \(i) is assigned to \(c) of \(k) centroids") }
+      if c >= 0 { starts[Int(c) + 1] += 1 }
+    }
+    for c in 0..<k { starts[c + 1] += starts[c] }
+    var rows = Memory<UInt32>()
+    try rows.reserve(max(1, starts[k]), used: 0)
+    defer { rows.release() }
+    var at = starts
+    for i in 0..<n where assign![i] >= 0 {
+      let c = Int(assign![i])
+      rows.start[at[c]] = UInt32(i)
+      at[c] += 1
+    }
+    let order = rows.start
+    let engine = Engine.shared
+    let accumulate = engine.kernels.pointee.accumulate!
+    let totals = means + k * d
+    let threads = starts.withUnsafeBufferPointer { starts in
+      engine.pool.forEach(k, parallel: n * d > 100_000) { c, _ in
+        if call.isCancelled { return }
+        withUnsafeTemporaryAllocation(of: Double.self, capacity: d) { sums in
+          sums.initialize(repeating: 0)
+          let sum = sums.baseAddress!
+          var total = 0.0
+          var squares = 0.0
+          for slot in starts[c]..<starts[c + 1] {
+            let row = x! + Int(order[slot]) * d
+            if let weights {
+              let weight = Double(weights[Int(order[slot])])
+              for j in 0..<d { sum[j] += weight * Double(row[j]) }
+              total += weight
+            } else {
+              accumulate(row, 1, UInt32(d), sum, &squares)
+              total += 1
+            }
+          }
+          totals[c] = Float(total)
+          if total > 0 { for j in 0..<d { means[c * d + j] = Float(sum[j] / total) } }
+        }
+      }
+    }
+    try call.throwIfCancelled()
+    call.pointee.threads = UInt32(threads)
+  }
+}
+
+@_cdecl("mf_kmeans_least")
+public func kmeansLeast(
+  _ sizes: UnsafePointer<mf_sizes>, _ x: UnsafePointer<Float>?, _ center: UnsafePointer<Float>?,
+  _ least: UnsafeMutablePointer<Float>?, _ call: Call
+) -> Int32 {
+  call.run {
+    let n = try count(sizes.pointee.nx, "nx")
+    let d = try count(sizes.pointee.d, "d", atLeast: 1)
+    guard n > 0, let x, let center, let least else { return }
+    let engine = Engine.shared
+    let direct = engine.kernels.pointee.direct_l2!
+    let block = 4096
+    let threads = engine.pool.forEach((n + block - 1) / block, parallel: n * d > 100_000) { item, _ in
+      if call.isCancelled { return }
+      withUnsafeTemporaryAllocation(of: Float.self, capacity: 16) { sums in
+        withUnsafeTemporaryAllocation(of: UnsafePointer<Float>?.self, capacity: 5) { rows in
+          rows[4] = center
+          let to = min(n, (item + 1) * block)
+          for i in stride(from: item * block, to: to, by: 4) {
+            for r in 0..<4 { rows[r] = x + min(i + r, to - 1) * d }
+            direct(rows.baseAddress!, rows.baseAddress! + 4, 1, UInt32(d), sums.baseAddress!)
+            for r in 0..<min(4, to - i) { least[i + r] = min(least[i + r], sums[r]) }
+          }
+        }
+      }
+    }
+    try call.throwIfCancelled()
+    call.pointee.threads = UInt32(threads)
+  }
+}

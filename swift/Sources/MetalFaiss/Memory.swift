@@ -1,0 +1,50 @@
+/// A growing array of plain values outside Swift's heap, on 64-byte lines. Growing a large
+/// one moves pages, not bytes; what was never written takes no memory.
+struct Memory<Element> {
+  private(set) var start: UnsafeMutablePointer<Element>
+  private(set) var capacity = 0
+  private var raw: UnsafeMutableRawPointer?
+
+  private static var line: Int { 64 }
+
+  init() { start = UnsafeMutablePointer(bitPattern: 64)! }
+
+  /// Room for `wanted` elements, keeping the first `used`.
+  mutating func reserve(_ wanted: Int, used: Int) throws {
+    guard wanted > capacity else { return }
+    let (bytes, overflow) = wanted.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
+    guard !overflow, bytes < Int.max / 2 else { throw Failure.memory(Int.max) }
+    let oldOffset = raw.map { UnsafeMutableRawPointer(start) - $0 } ?? 0
+    guard let moved = realloc(raw, bytes + Self.line) else { throw Failure.memory(bytes) }
+    raw = moved
+    let offset = -Int(bitPattern: moved) & (Self.line - 1)
+    if offset != oldOffset, used > 0 {
+      memmove(moved + offset, moved + oldOffset, used * MemoryLayout<Element>.stride)
+    }
+    start = (moved + offset).assumingMemoryBound(to: Element.self)
+    capacity = wanted
+    #if os(Linux)
+      if bytes >= 32 << 20 { adviseHugePages(moved, bytes) }
+    #endif
+  }
+
+  /// Room for more, by half again at least unless most of it is new.
+  mutating func grow(_ wanted: Int, used: Int) throws {
+    guard wanted > capacity else { return }
+    try reserve(wanted - used > used / 8 ? wanted : max(wanted, capacity + capacity / 2), used: used)
+  }
+
+  mutating func release() {
+    free(raw)
+    self = Memory()
+  }
+
+  #if os(Linux)
+    /// A scan of a large array walks a page table otherwise.
+    private func adviseHugePages(_ at: UnsafeMutableRawPointer, _ bytes: Int) {
+      let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+      let first = (Int(bitPattern: at) + page - 1) / page * page
+      madvise(UnsafeMutableRawPointer(bitPattern: first), bytes - (first - Int(bitPattern: at)), MADV_HUGEPAGE)
+    }
+  #endif
+}

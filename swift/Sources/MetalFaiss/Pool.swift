@@ -1,0 +1,144 @@
+import CPUKernels
+
+/// Threads that stay, and take the items of one loop at a time.
+final class Pool: @unchecked Sendable {
+  let threads: Int
+
+  private let lock = Mutex()
+  private let work = Condition()
+  private let done = Condition()
+  private let owner = Mutex()
+  private let next = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
+  private let generation = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
+  private var body: ((Int, Int) -> Void)?
+  private var items = 0
+  private var running = 0
+  private var took = 0
+  private var stopping = false
+
+  /// How long an idle worker looks for work before it sleeps: two phases of one operation
+  /// follow each other faster than a wake-up.
+  private static let spins = 4000
+
+  init(threads: Int) {
+    self.threads = max(1, threads)
+    next.initialize(to: 0)
+    generation.initialize(to: 0)
+    for worker in 1..<max(2, self.threads) where worker < self.threads { start(worker) }
+  }
+
+  deinit {
+    next.deallocate()
+    generation.deallocate()
+  }
+
+  /// Workers end after what they are at.
+  func stop() {
+    lock.acquire()
+    stopping = true
+    cpu_atomic_store(generation, cpu_atomic_load(generation) + 1)
+    work.wakeAll()
+    lock.release()
+  }
+
+  /// Calls body(item, worker) for every item, and returns how many threads took part. A loop
+  /// that starts while another one runs is run by its caller alone.
+  @discardableResult
+  func forEach(_ count: Int, parallel: Bool = true, _ body: (Int, Int) -> Void) -> Int {
+    guard parallel, threads > 1, count > 1, owner.tryAcquire() else {
+      for item in 0..<count { body(item, 0) }
+      return 1
+    }
+    defer { owner.release() }
+    return withoutActuallyEscaping(body) { escaping in
+      lock.acquire()
+      self.body = escaping
+      items = count
+      took = 1
+      cpu_atomic_store(next, 0)
+      cpu_atomic_store(generation, cpu_atomic_load(generation) + 1)
+      work.wakeAll()
+      lock.release()
+      take(escaping, count, 0)
+      lock.acquire()
+      self.body = nil  // late workers find nothing
+      while running > 0 { done.wait(lock) }
+      let workers = took
+      lock.release()
+      return workers
+    }
+  }
+
+  private func take(_ body: (Int, Int) -> Void, _ count: Int, _ worker: Int) {
+    while true {
+      let item = cpu_atomic_next(next)
+      if item >= UInt64(count) { return }
+      body(Int(item), worker)
+    }
+  }
+
+  private func serve(_ worker: Int) {
+    var seen: UInt64 = 0
+    while true {
+      var spin = 0
+      while cpu_atomic_load(generation) == seen, spin < Pool.spins {
+        cpu_pause()
+        spin += 1
+      }
+      lock.acquire()
+      while cpu_atomic_load(generation) == seen { work.wait(lock) }
+      seen = cpu_atomic_load(generation)
+      if stopping {
+        lock.release()
+        return
+      }
+      guard let body, cpu_atomic_load(next) < UInt64(items) else {
+        lock.release()
+        continue
+      }
+      let count = items
+      running += 1
+      took += 1
+      lock.release()
+      take(body, count, worker)
+      lock.acquire()
+      running -= 1
+      if running == 0 { done.wakeAll() }
+      lock.release()
+    }
+  }
+
+  private final class Start {
+    let pool: Pool
+    let worker: Int
+    init(_ pool: Pool, _ worker: Int) {
+      self.pool = pool
+      self.worker = worker
+    }
+  }
+
+  private func start(_ worker: Int) {
+    let argument = Unmanaged.passRetained(Start(self, worker)).toOpaque()
+    #if canImport(Darwin)
+      var thread: pthread_t?
+    #else
+      var thread = pthread_t()
+    #endif
+    let failed = pthread_create(&thread, nil, { Pool.main($0) }, argument)
+    if failed != 0 {
+      Unmanaged<Start>.fromOpaque(argument).release()
+      return
+    }
+    #if canImport(Darwin)
+      pthread_detach(thread!)
+    #else
+      pthread_detach(thread)
+    #endif
+  }
+
+  private static func main(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    let start = Unmanaged<Start>.fromOpaque(argument!).takeRetainedValue()
+    start.pool.serve(start.worker)
+    return nil
+  }
+}

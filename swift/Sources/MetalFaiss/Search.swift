@@ -1,0 +1,204 @@
+import CMetalFaiss
+import CPUKernels
+
+/// What a search was asked, checked.
+struct Request {
+  let metric: UInt32
+  let argument: Float
+  let nq: Int
+  /// 0 for a range search.
+  let k: Int
+  let radius: Float
+  let selector: Selector?
+
+  init(_ raw: UnsafePointer<mf_search>, ranged: Bool) throws {
+    let raw = raw.pointee
+    metric = raw.metric
+    argument = raw.metric_arg
+    nq = try count(raw.nq, "nq")
+    k = ranged ? 0 : try count(raw.k, "k", atLeast: 1)
+    radius = raw.radius
+    selector = raw.selector == 0 ? nil : try HandleTable.shared.find(raw.selector, Selector.self)
+    guard !ranged || !radius.isNaN else { throw Failure.value("radius is not a number") }
+  }
+
+  /// Products and squared differences run in tiles; other metrics pair by pair.
+  var isTiled: Bool { metric == MF_L2.rawValue || metric == MF_INNER_PRODUCT.rawValue || metric == MF_COSINE.rawValue }
+  var isSimilarity: Bool {
+    metric == MF_INNER_PRODUCT.rawValue || metric == MF_JACCARD.rawValue || metric == MF_COSINE.rawValue
+  }
+}
+
+/// One search under way: the collectors of a block of queries, and what its scans share.
+final class Search {
+  /// Memory of a search, whatever the number of queries: they go through in blocks.
+  static let collectorBytes = 24 << 20
+  static let queryBytes = 16 << 20
+
+  let engine = Engine.shared
+  let request: Request
+  let d: Int
+  let call: Call
+  /// Queries a block holds at most.
+  let blockSize: Int
+  private(set) var scan: cpu_scan
+  private(set) var first = 0
+  private(set) var count = 0
+  /// Bits of the kernels that ran.
+  var variants: UInt32 = 0
+  var threads = 1
+  private var recomputed = 0.0
+
+  private let queries: UnsafePointer<Float>
+  private let source: cpu_source
+  private var collectors = Memory<cpu_collector>()
+  private var items = Memory<cpu_candidate>()
+
+  init(_ request: Request, queries: UnsafePointer<Float>, source: cpu_source, call: Call) throws {
+    self.request = request
+    self.call = call
+    self.queries = queries
+    self.source = source
+    d = Int(source.d)
+    let capacity = request.k == 0 ? 1024 : Int(cpu_collector_capacity(UInt64(request.k)))
+    let each = capacity * MemoryLayout<cpu_candidate>.stride + MemoryLayout<cpu_collector>.stride
+    blockSize = max(1, min(request.nq, Self.collectorBytes / each, Self.queryBytes / (d * 4)))
+    scan = cpu_scan()
+    try collectors.reserve(blockSize, used: 0)
+    if request.k > 0 {
+      let (wanted, overflow) = blockSize.multipliedReportingOverflow(by: capacity)
+      guard !overflow else { throw Failure.memory(Int.max) }
+      try items.reserve(wanted, used: 0)
+    }
+    if request.metric != MF_NAN_EUCLIDEAN.rawValue {
+      try refuseNonFinite(queries, rows: request.nq, d: d, kernels: engine.kernels, what: "query")
+    }
+  }
+
+  deinit {
+    releaseRanges()
+    collectors.release()
+    items.release()
+  }
+
+  /// Starts a block of queries.
+  func begin(_ start: Int) {
+    releaseRanges()
+    first = start
+    count = min(blockSize, request.nq - start)
+    let capacity = request.k == 0 ? 0 : Int(cpu_collector_capacity(UInt64(request.k)))
+    let bound = request.k == 0 ? (request.isSimilarity ? -request.radius : request.radius) : Float.infinity
+    for q in 0..<count {
+      (collectors.start + q).initialize(
+        to: cpu_collector(
+          items: capacity == 0 ? nil : items.start + q * capacity, k: UInt64(request.k), count: 0,
+          capacity: UInt64(capacity), bound: bound, lock: 0, failed: false, recomputed: 0, resolved: 0))
+    }
+    scan = cpu_scan(
+      kernels: engine.kernels, source: source, queries: queries + first * d, collectors: collectors.start)
+  }
+
+  private func releaseRanges() {
+    if request.k == 0 { for q in 0..<count { free(collectors.start[q].items) } }
+    count = 0
+  }
+
+
+  /// Writes the results of some queries of the block.
+  func finish(_ range: Range<Int>, _ distances: UnsafeMutablePointer<Float>, _ labels: UnsafeMutablePointer<Int64>) {
+    withUnsafePointer(to: scan) { scan in
+      for q in range {
+        let at = (first + q) * request.k
+        cpu_collector_finish(scan, UInt64(q), distances + at, labels + at)
+      }
+    }
+  }
+
+  func finishAll(_ distances: UnsafeMutablePointer<Float>, _ labels: UnsafeMutablePointer<Int64>) {
+    let group = 16
+    engine.pool.forEach((count + group - 1) / group, parallel: count * request.k * d > 50_000) { item, _ in
+      finish(item * group..<min(count, (item + 1) * group), distances, labels)
+    }
+  }
+
+  /// After a block: what it cost, and whether it ran to its end.
+  func end() throws {
+    for q in 0..<count {
+      recomputed += Double(collectors.start[q].recomputed)
+      if collectors.start[q].failed { throw Failure.memory(count * 64) }
+    }
+    try call.throwIfCancelled()
+    call.pointee.recomputed = recomputed
+    call.pointee.variants = variants
+    call.pointee.threads = UInt32(threads)
+  }
+
+  /// Appends the block's results to those of a range search.
+  func collect(_ result: RangeResult, _ lims: UnsafeMutablePointer<UInt64>) throws {
+    engine.pool.forEach(count, parallel: count > 1) { q, _ in
+      withUnsafePointer(to: scan) { cpu_collector_finish_range($0, UInt64(q)) }
+    }
+    for q in 0..<count {
+      let found = collectors.start[q]
+      try result.append(found.items, Int(found.count))
+      lims[first + q + 1] = UInt64(result.count)
+    }
+  }
+
+  /// Kernel of tiles to start with: bfloat16 halves the arithmetic where the machine has it, and
+  /// its winners are computed again. Range searches would compute too much again.
+  var preferredTile: UInt32 {
+    engine.kernels.pointee.bf16 && request.k > 0 && d >= 16 ? MF_TILE_BF16.rawValue : MF_TILE_F32.rawValue
+  }
+
+  /// Whether bfloat16 leaves too many rows undecided: each costs a row read and a sum in double.
+  func isTooCoarse(_ scanned: Double) -> Bool {
+    var resolved = 0.0
+    for q in 0..<count { resolved += Double(collectors.start[q].resolved) }
+    return resolved > 0.004 * scanned + 4096
+  }
+}
+
+/// Throws for the first value that is NaN or infinite.
+func refuseNonFinite(
+  _ x: UnsafePointer<Float>, rows: Int, d: Int, kernels: UnsafePointer<cpu_kernels>, what: String
+) throws {
+  let total = rows * d
+  let at = Int(kernels.pointee.find_nonfinite(x, UInt64(total)))
+  if at < total {
+    throw Failure.value("\(what) \(at / d) holds \(x[at].isNaN ? "NaN" : "an infinity") at column \(at % d)")
+  }
+}
+
+/// What a range search found, until the other side has taken it.
+final class RangeResult {
+  private(set) var count = 0
+  private var found = Memory<cpu_candidate>()
+
+  deinit { found.release() }
+
+  func append(_ items: UnsafePointer<cpu_candidate>?, _ n: Int) throws {
+    guard n > 0, let items else { return }
+    try found.grow(count + n, used: count)
+    (found.start + count).update(from: items, count: n)
+    count += n
+  }
+
+  func copy(_ distances: UnsafeMutablePointer<Float>, _ labels: UnsafeMutablePointer<Int64>) {
+    for i in 0..<count {
+      distances[i] = found.start[i].lower
+      labels[i] = Int64(bitPattern: found.start[i].location)
+    }
+  }
+}
+
+@_cdecl("mf_range_take")
+public func rangeTake(
+  _ handle: UInt32, _ distances: UnsafeMutablePointer<Float>?, _ labels: UnsafeMutablePointer<Int64>?, _ call: Call
+) -> Int32 {
+  call.run {
+    let result = try HandleTable.shared.find(handle, RangeResult.self)
+    if let distances, let labels { result.copy(distances, labels) }
+    try HandleTable.shared.remove(handle)
+  }
+}
