@@ -18,6 +18,9 @@ import PackageDescription
   let linkerSettings: [LinkerSetting] = [.linkedFramework("Accelerate")]
 #endif
 
+// The published package leaves the tests out.
+let hasTests = FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Tests")
+
 let package = Package(
   name: "MetalFaiss",
   platforms: [.macOS(.v13)],
@@ -34,6 +37,5 @@ let package = Package(
       swiftSettings: [.unsafeFlags(["-Ounchecked"], .when(configuration: .release))],
       linkerSettings: linkerSettings
     ),
-    .testTarget(name: "CPUKernelsTests", dependencies: ["CPUKernels"]),
-  ]
+  ] + (hasTests ? [.testTarget(name: "CPUKernelsTests", dependencies: ["CPUKernels"])] : [])
 )

@@ -107,7 +107,12 @@ export interface IVFStore extends Disposable {
   /** Empties every list. */
   clear(): void;
   /** Nearest `k` rows of each query among the lists in `probes` (`nq × nprobe`, −1 skipped). */
-  search(queries: Float32Array, probes: BigInt64Array, k: number, how: StoreSearch): Promise<Neighbors>;
+  search(
+    queries: Float32Array,
+    probes: BigInt64Array,
+    k: number,
+    how: StoreSearch,
+  ): Promise<Neighbors>;
   /** {@linkcode search}, on this thread. */
   searchSync(queries: Float32Array, probes: BigInt64Array, k: number, how: StoreSearch): Neighbors;
   /** Rows strictly within `radius` among the lists in `probes`. */
@@ -134,7 +139,13 @@ export interface Backend {
   /** New, empty inverted lists. */
   createIVF(d: number, nlist: number): IVFStore;
   /** All distances between rows of `x` and rows of `y`, `nx × ny`. */
-  pairwise(x: Float32Array, y: Float32Array, d: number, metric: Metric, metricArg: number): Promise<Float32Array>;
+  pairwise(
+    x: Float32Array,
+    y: Float32Array,
+    d: number,
+    metric: Metric,
+    metricArg: number,
+  ): Promise<Float32Array>;
   /** Nearest `k` codes of `codeSize` bytes by Hamming distance; ties keep the lower id. */
   hamming(
     x: Uint8Array,

@@ -2,6 +2,7 @@
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cpu_kernels.h"
 
@@ -24,44 +25,19 @@ static float exact_key(const cpu_scan *scan, uint64_t query, uint64_t location) 
   return (float)(is_similarity(source->metric) ? -value : value);
 }
 
-// Moves the k smallest upper ends to the front (Hoare's selection).
-static void select_upper(cpu_candidate *items, uint64_t count, uint64_t k) {
-  uint64_t low = 0, high = count - 1;
-  while (low < high) {
-    float a = items[low].upper, b = items[(low + high) / 2].upper, c = items[high].upper;
-    float pivot = a < b ? (b < c ? b : a < c ? c : a) : (a < c ? a : b < c ? c : b);
-    uint64_t i = low, j = high;
-    for (;;) {
-      while (items[i].upper < pivot) i++;
-      while (items[j].upper > pivot) j--;
-      if (i >= j) break;
-      cpu_candidate swap = items[i];
-      items[i++] = items[j];
-      items[j--] = swap;
-    }
-    if (i == j && items[i].upper <= pivot) i++;
-    if (k - 1 < i)
-      high = i - 1;
-    else
-      low = i;
-    if (high == low + 1 || (i == low && j == high)) {
-      if (items[high].upper < items[low].upper) {
-        cpu_candidate swap = items[low];
-        items[low] = items[high];
-        items[high] = swap;
-      }
-      if (high <= low + 1) break;
-    }
-  }
+// A computed pair, in the order of results: by key, then id.
+typedef struct result {
+  float key;
+  int64_t id;
+  uint64_t location;
+} result;
+
+static inline bool before(const result *a, const result *b) {
+  return a->key < b->key || (a->key == b->key && a->id < b->id);
 }
 
-// By key, then id: the order of results. lower holds the key and location the id.
-static inline bool before(const cpu_candidate *a, const cpu_candidate *b) {
-  return a->lower < b->lower || (a->lower == b->lower && (int64_t)a->location < (int64_t)b->location);
-}
-
-static void sift(cpu_candidate *items, uint64_t at, uint64_t count) {
-  cpu_candidate item = items[at];
+static void sift(result *items, uint64_t at, uint64_t count) {
+  result item = items[at];
   for (uint64_t child; (child = 2 * at + 1) < count; at = child) {
     if (child + 1 < count && before(&items[child], &items[child + 1])) child++;
     if (!before(&item, &items[child])) break;
@@ -70,10 +46,10 @@ static void sift(cpu_candidate *items, uint64_t at, uint64_t count) {
   items[at] = item;
 }
 
-static void sort_results(cpu_candidate *items, uint64_t count) {
+static void sort_results(result *items, uint64_t count) {
   if (count <= 24) {
     for (uint64_t i = 1; i < count; i++) {
-      cpu_candidate item = items[i];
+      result item = items[i];
       uint64_t j = i;
       for (; j > 0 && before(&item, &items[j - 1]); j--) items[j] = items[j - 1];
       items[j] = item;
@@ -82,37 +58,64 @@ static void sort_results(cpu_candidate *items, uint64_t count) {
   }
   for (uint64_t i = count / 2; i-- > 0;) sift(items, i, count);
   for (uint64_t end = count - 1; end > 0; end--) {
-    cpu_candidate top = items[0];
+    result top = items[0];
     items[0] = items[end];
     items[end] = top;
     sift(items, 0, end);
   }
 }
 
-// Lowers the bound to the k-th smallest upper end and drops what it excludes.
-static void tighten(cpu_collector *c) {
+// Floats as integers in the same order.
+static int32_t rank(float value) {
+  int32_t bits;
+  __builtin_memcpy(&bits, &value, sizeof bits);
+  return bits < 0 ? (int32_t)(0x80000000u - (uint32_t)bits) : bits;
+}
+
+static float unrank(int32_t order) {
+  int32_t bits = order < 0 ? (int32_t)(0x80000000u - (uint32_t)order) : order;
+  float value;
+  __builtin_memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+// Lowers the bound to (or, at most a little above) the k-th smallest upper end, by halving between the
+// ends: counting runs over whole vectors where selecting would mispredict. Drops what that excludes.
+// slack: how many more than k may stay.
+static void tighten(const cpu_kernels *kernels, cpu_collector *c, uint64_t slack) {
   if (c->count < c->k || c->k == 0) return;
-  if (c->count > c->k) select_upper(c->items, c->count, c->k);
-  float bound = c->items[0].upper;
-  for (uint64_t i = 1; i < c->k; i++) bound = c->items[i].upper > bound ? c->items[i].upper : bound;
+  float least = c->upper[0], most = c->upper[0];
+  for (uint64_t i = 1; i < c->count; i++) {
+    least = c->upper[i] < least ? c->upper[i] : least;
+    most = c->upper[i] > most ? c->upper[i] : most;
+  }
+  int64_t low = (int64_t)rank(least) - 1, high = rank(most);
+  for (uint64_t within = c->count; within > c->k + slack && high - low > 1;) {
+    int64_t middle = low + (high - low) / 2;
+    uint64_t count = kernels->count_within(c->upper, c->count, unrank((int32_t)middle));
+    if (count >= c->k)
+      high = middle, within = count;
+    else
+      low = middle;
+  }
+  float bound = unrank((int32_t)high);
   if (bound < c->bound) c->bound = bound;
+  bound = c->bound;
   uint64_t kept = 0;
-  for (uint64_t i = 0; i < c->count; i++)
-    if (c->items[i].lower <= c->bound) c->items[kept++] = c->items[i];
+  for (uint64_t i = 0; i < c->count; i++) {
+    float lower = c->lower[i];
+    c->lower[kept] = lower;
+    c->upper[kept] = c->upper[i];
+    c->location[kept] = c->location[i];
+    kept += lower <= bound;
+  }
   c->count = kept;
 }
 
-typedef struct exact {
-  cpu_candidate result;  // key in lower, id in location
-  uint64_t location;
-} exact;
-
-static bool exact_before(const exact *a, const exact *b) { return before(&a->result, &b->result); }
-
-// More rows tie within their intervals than fit: computes them all and keeps the k best.
-// Selection by repeated halving would need a copy; this is rare, so a binary heap of k does.
+// More rows tie within their intervals than fit: computes them all and keeps the k best, in a heap
+// with the worst on top.
 static void resolve(const cpu_scan *scan, uint64_t query, cpu_collector *c) {
-  exact *heap = malloc(c->k * sizeof(exact));
+  result *heap = malloc(c->k * sizeof(result));
   if (!heap) {
     c->failed = true;
     c->count = c->k;
@@ -120,33 +123,57 @@ static void resolve(const cpu_scan *scan, uint64_t query, cpu_collector *c) {
   }
   uint64_t held = 0;
   for (uint64_t i = 0; i < c->count; i++) {
-    uint64_t location = c->items[i].location;
-    exact item = {{exact_key(scan, query, location), 0, (uint64_t)id_at(&scan->source, location)}, location};
+    uint64_t location = c->location[i];
+    result item = {exact_key(scan, query, location), id_at(&scan->source, location), location};
     c->recomputed++;
     c->resolved++;
-    if (isnan(item.result.lower)) continue;
+    if (!(item.key < FLT_MAX)) continue;
     if (held < c->k) {
       uint64_t at = held++;
-      for (; at > 0 && exact_before(&heap[(at - 1) / 2], &item); at = (at - 1) / 2) heap[at] = heap[(at - 1) / 2];
+      for (; at > 0 && before(&heap[(at - 1) / 2], &item); at = (at - 1) / 2) heap[at] = heap[(at - 1) / 2];
       heap[at] = item;
-    } else if (exact_before(&item, &heap[0])) {
-      uint64_t at = 0;
-      for (uint64_t child; (child = 2 * at + 1) < held; at = child) {
-        if (child + 1 < held && exact_before(&heap[child], &heap[child + 1])) child++;
-        if (!exact_before(&item, &heap[child])) break;
-        heap[at] = heap[child];
-      }
-      heap[at] = item;
+    } else if (before(&item, &heap[0])) {
+      heap[0] = item;
+      sift(heap, 0, held);
     }
   }
-  for (uint64_t i = 0; i < held; i++)
-    c->items[i] = (cpu_candidate){heap[i].result.lower, heap[i].result.lower, heap[i].location};
+  for (uint64_t i = 0; i < held; i++) {
+    c->lower[i] = c->upper[i] = heap[i].key;
+    c->location[i] = heap[i].location;
+  }
   c->count = held;
-  if (held == c->k && heap[0].result.lower < c->bound) c->bound = heap[0].result.lower;
+  if (held == c->k && heap[0].key < c->bound) c->bound = heap[0].key;
   free(heap);
 }
 
-uint64_t cpu_collector_capacity(uint64_t k) { return 2 * k + 64; }
+uint64_t cpu_collector_capacity(uint64_t k) { return 2 * k + 32; }
+
+void cpu_collector_place(cpu_collector *c, void *memory, uint64_t capacity) {
+  c->location = memory;
+  c->lower = (float *)(c->location + capacity);
+  c->upper = c->lower + capacity;
+  c->capacity = capacity;
+}
+
+// A range search keeps what it finds: twice the room.
+static bool widen(cpu_collector *c) {
+  cpu_collector wide = *c;
+  uint64_t capacity = c->capacity ? 2 * c->capacity : 64;
+  void *memory = malloc(capacity * CPU_CANDIDATE_BYTES);
+  if (!memory) {
+    c->failed = true;
+    return false;
+  }
+  cpu_collector_place(&wide, memory, capacity);
+  if (c->count > 0) {
+    memcpy(wide.location, c->location, c->count * sizeof *c->location);
+    memcpy(wide.lower, c->lower, c->count * sizeof *c->lower);
+    memcpy(wide.upper, c->upper, c->count * sizeof *c->upper);
+  }
+  free(c->location);
+  *c = wide;
+  return true;
+}
 
 void cpu_collector_push(const cpu_scan *scan, uint64_t query, const cpu_candidate *found, uint32_t count) {
   cpu_collector *c = &scan->collectors[query];
@@ -155,24 +182,19 @@ void cpu_collector_push(const cpu_scan *scan, uint64_t query, const cpu_candidat
     cpu_candidate item = found[i];
     if (!(item.lower >= -FLT_MAX && item.upper <= FLT_MAX)) item.lower = -INFINITY, item.upper = INFINITY;
     if (item.lower > c->bound) continue;
-    if (c->k == 1 && item.upper < c->bound) __atomic_store_n((uint32_t *)&c->bound, *(uint32_t *)&item.upper, __ATOMIC_RELAXED);
+    if (c->k == 1 && item.upper < c->bound) c->bound = item.upper;
     if (c->count == c->capacity) {
       if (c->k == 0) {
-        uint64_t capacity = c->capacity ? 2 * c->capacity : 64;
-        cpu_candidate *items = realloc(c->items, capacity * sizeof *items);
-        if (!items) {
-          c->failed = true;
-          break;
-        }
-        c->items = items;
-        c->capacity = capacity;
+        if (!widen(c)) break;
       } else {
-        tighten(c);
+        tighten(scan->kernels, c, c->k / 16);
         if (c->count > c->capacity - c->capacity / 4) resolve(scan, query, c);
         if (item.lower > c->bound) continue;
       }
     }
-    c->items[c->count++] = item;
+    c->lower[c->count] = item.lower;
+    c->upper[c->count] = item.upper;
+    c->location[c->count++] = item.location;
   }
   __atomic_store_n(&c->lock, 0, __ATOMIC_RELEASE);
 }
@@ -183,39 +205,56 @@ static void prefetch_row(const cpu_source *source, uint64_t location) {
   for (size_t at = 0; at < bytes && at < 1024; at += 64) __builtin_prefetch(row + at);
 }
 
-// Every survivor computed in double; NaN is no result, as in faiss.
-static void compute_exact(const cpu_scan *scan, uint64_t query, cpu_collector *c) {
+// Every survivor computed in double. NaN, and what a float cannot hold, is no result, as in faiss.
+// Free the answer.
+static result *compute_exact(const cpu_scan *scan, uint64_t query, cpu_collector *c) {
+  result *results = malloc((c->count + 1) * sizeof(result));
+  if (!results) {
+    c->failed = true;
+    c->count = 0;
+    return NULL;
+  }
   uint64_t kept = 0;
   for (uint64_t i = 0; i < c->count; i++) {
-    if (i + 4 < c->count) prefetch_row(&scan->source, c->items[i + 4].location);
-    float key = exact_key(scan, query, c->items[i].location);
+    if (i + 4 < c->count) prefetch_row(&scan->source, c->location[i + 4]);
+    uint64_t location = c->location[i];
+    float key = exact_key(scan, query, location);
     c->recomputed++;
-    if (isnan(key) || (c->k == 0 && !(key < c->bound))) continue;
-    c->items[kept++] = (cpu_candidate){key, key, (uint64_t)id_at(&scan->source, c->items[i].location)};
+    if (!(key < (c->k == 0 ? c->bound : FLT_MAX))) continue;
+    results[kept++] = (result){key, id_at(&scan->source, location), location};
   }
   c->count = kept;
+  return results;
 }
 
 void cpu_collector_finish(const cpu_scan *scan, uint64_t query, float *distances, int64_t *labels) {
   cpu_collector *c = &scan->collectors[query];
   bool similarity = is_similarity(scan->source.metric);
-  tighten(c);
-  compute_exact(scan, query, c);
-  sort_results(c->items, c->count);
+  tighten(scan->kernels, c, 0);
+  result *results = compute_exact(scan, query, c);
+  sort_results(results, c->count);
   for (uint64_t i = 0; i < c->k; i++) {
     bool found = i < c->count;
-    float key = found ? c->items[i].lower : FLT_MAX;
+    float key = found ? results[i].key : FLT_MAX;
     distances[i] = similarity ? -key : key;
-    labels[i] = found ? (int64_t)c->items[i].location : -1;
+    labels[i] = found ? results[i].id : -1;
   }
+  free(results);
 }
 
 void cpu_collector_finish_range(const cpu_scan *scan, uint64_t query) {
   cpu_collector *c = &scan->collectors[query];
   bool similarity = is_similarity(scan->source.metric);
-  compute_exact(scan, query, c);
-  // By id: sort with the ids as keys would round them, so order by (0, id) and restore.
-  for (uint64_t i = 0; i < c->count; i++) c->items[i].lower = 0;
-  sort_results(c->items, c->count);
-  for (uint64_t i = 0; i < c->count; i++) c->items[i].lower = similarity ? -c->items[i].upper : c->items[i].upper;
+  result *results = compute_exact(scan, query, c);
+  for (uint64_t i = 0; i < c->count; i++) {
+    c->upper[results[i].location = i] = similarity ? -results[i].key : results[i].key;
+    results[i].key = 0;  // by id alone
+  }
+  sort_results(results, c->count);
+  for (uint64_t i = 0; i < c->count; i++) {
+    c->lower[i] = c->upper[results[i].location];
+    c->location[i] = (uint64_t)results[i].id;
+  }
+  for (uint64_t i = 0; i < c->count; i++) c->upper[i] = c->lower[i];
+  free(results);
 }

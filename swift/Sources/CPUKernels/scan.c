@@ -197,63 +197,53 @@ void cpu_scan_tiles(const cpu_scan *scan, const cpu_queries *queries, const cpu_
   }
 }
 
-// Calls each(rows, offsets, n) on groups of four; a short group repeats its last row.
-#define FOR_FOUR_ROWS                                                                        \
-  for (uint64_t at = from; at < to; at += 4) {                                               \
-    uint32_t n4 = to - at < 4 ? (uint32_t)(to - at) : 4;                                     \
-    const float *rows[4];                                                                    \
-    uint64_t offsets[4];                                                                     \
-    for (uint32_t r = 0; r < 4; r++) {                                                       \
-      uint64_t i = at + (r < n4 ? r : n4 - 1);                                               \
-      offsets[r] = positions ? positions[i] : i;                                             \
-      rows[r] = base + offsets[r] * d;                                                       \
-    }
-
 void cpu_scan_direct(const cpu_scan *scan, const uint32_t *index, uint32_t first, uint32_t nq, const float *base,
                      uint64_t location, const uint32_t *positions, uint64_t n) {
   const cpu_kernels *kernels = scan->kernels;
   uint32_t d = scan->source.d, metric = scan->source.metric;
   float rounding = ((float)d + 12) * HALF_ULP, tiny = 4 * ((float)d + 1) * FLT_MIN;
-  // Groups of queries share a block of rows that stays in the first-level cache.
-  uint64_t block = nq <= 4 ? n : 8192 / d + 4;
-  for (uint64_t from = 0; from < n; from += block) {
-    uint64_t to = n - from < block ? n : from + block;
-    for (uint32_t q0 = 0; q0 < nq; q0 += 4) {
-      uint32_t nq4 = nq - q0 < 4 ? nq - q0 : 4;
-      const float *queries[4];
-      uint64_t number[4];
-      float norm[4] = {0}, bound[4], sums[16], squares[4];
+  for (uint32_t q0 = 0; q0 < nq; q0 += 4) {
+    uint32_t nq4 = nq - q0 < 4 ? nq - q0 : 4;
+    const float *queries[4];
+    uint64_t number[4];
+    float norm[4] = {0}, bound[4], sums[4 * CPU_DIRECT_ROWS], squares[CPU_DIRECT_ROWS];
+    for (uint32_t q = 0; q < nq4; q++) {
+      number[q] = query_number(index, first, q0 + q);
+      queries[q] = scan->queries + number[q] * d;
+      if (metric != l2) norm[q] = (float)sqrt(kernels->pair(inner_product, 0, queries[q], queries[q], d));
+      bound[q] = load_bound(&scan->collectors[number[q]]);
+    }
+    for (uint64_t from = 0; from < n; from += CPU_DIRECT_ROWS) {
+      uint32_t held = n - from < CPU_DIRECT_ROWS ? (uint32_t)(n - from) : CPU_DIRECT_ROWS;
+      const float *rows = positions ? base : base + from * d;
+      const uint32_t *chosen = positions ? positions + from : NULL;
+      if (metric == l2)
+        kernels->direct_l2(rows, chosen, held, queries, nq4, d, sums);
+      else
+        kernels->direct_dot(rows, chosen, held, queries, nq4, d, sums, squares);
       for (uint32_t q = 0; q < nq4; q++) {
-        number[q] = query_number(index, first, q0 + q);
-        queries[q] = scan->queries + number[q] * d;
-        if (metric != l2) norm[q] = (float)sqrt(kernels->pair(inner_product, 0, queries[q], queries[q], d));
-        bound[q] = load_bound(&scan->collectors[number[q]]);
-      }
-      FOR_FOUR_ROWS
-        if (metric == l2)
-          kernels->direct_l2(rows, queries, nq4, d, sums);
-        else
-          kernels->direct_dot(rows, queries, nq4, d, sums, squares);
-        for (uint32_t q = 0; q < nq4; q++) {
-          for (uint32_t r = 0; r < n4; r++) {
-            float key = sums[q * 4 + r], error;
-            if (metric == l2) {
-              error = rounding * key + tiny;
-            } else {
-              float lengths = norm[q] * sqrtf(squares[r]);
-              error = rounding * lengths + tiny;
-              key = -key;
-              if (metric == cosine) {
-                key = lengths > 0 ? key / lengths : 0;
-                error = rounding + tiny;
-              }
-            }
-            if (key - error > bound[q]) continue;
-            cpu_candidate found = {key - error, key + error, location + offsets[r]};
-            cpu_collector_push(scan, number[q], &found, 1);
-            bound[q] = load_bound(&scan->collectors[number[q]]);
+        // Most blocks hold nothing near enough: keys and errors first, over whole vectors.
+        float lower[CPU_DIRECT_ROWS], upper[CPU_DIRECT_ROWS];
+        const float *sum = sums + q * CPU_DIRECT_ROWS;
+        for (uint32_t r = 0; r < held; r++) {
+          float key = sum[r], error = rounding * key + tiny;
+          if (metric != l2) {
+            float lengths = norm[q] * sqrtf(squares[r]);
+            key = metric == cosine ? (lengths > 0 ? -sum[r] / lengths : 0) : -sum[r];
+            error = (metric == cosine ? rounding : rounding * lengths) + tiny;
           }
+          lower[r] = key - error;
+          upper[r] = key + error;
         }
+        if (kernels->count_within(lower, held, bound[q]) == 0) continue;
+        cpu_candidate found[CPU_DIRECT_ROWS];
+        uint32_t count = 0;
+        for (uint32_t r = 0; r < held; r++) {
+          found[count] = (cpu_candidate){lower[r], upper[r], location + (chosen ? chosen[r] : from + r)};
+          count += !(lower[r] > bound[q]);
+        }
+        cpu_collector_push(scan, number[q], found, count);
+        bound[q] = load_bound(&scan->collectors[number[q]]);
       }
     }
   }

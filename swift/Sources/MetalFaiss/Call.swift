@@ -17,8 +17,8 @@ struct Failure: Error {
 }
 
 extension Call {
-  /// Runs an operation and reports how it went, in the caller's record.
-  func run(_ body: () throws -> Void) -> Int32 {
+  /// Runs an operation and reports how it went, in the caller's record: "Cannot action: reason".
+  func run(_ action: String, _ body: () throws -> Void) -> Int32 {
     pointee.variants = 0
     pointee.threads = 1
     pointee.scanned = 0
@@ -27,10 +27,10 @@ extension Call {
       try body()
       return Int32(bitPattern: MF_OK.rawValue)
     } catch let failure as Failure {
-      write(failure.message)
+      write("Cannot \(action): \(failure.message)")
       return Int32(bitPattern: failure.status.rawValue)
     } catch {
-      write("unexpected failure")
+      write("Cannot \(action): \(error)")
       return Int32(bitPattern: MF_VALUE.rawValue)
     }
   }

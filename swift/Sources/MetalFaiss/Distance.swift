@@ -6,7 +6,7 @@ public func distancePairwise(
   _ sizes: UnsafePointer<mf_sizes>, _ x: UnsafePointer<Float>?, _ y: UnsafePointer<Float>?,
   _ out: UnsafeMutablePointer<Float>?, _ call: Call
 ) -> Int32 {
-  call.run {
+  call.run("compare") {
     let nx = try count(sizes.pointee.nx, "nx")
     let ny = try count(sizes.pointee.ny, "ny")
     let d = try count(sizes.pointee.d, "d", atLeast: 1)
@@ -82,7 +82,7 @@ public func distanceHamming(
   _ sizes: UnsafePointer<mf_sizes>, _ x: UnsafePointer<UInt8>?, _ y: UnsafePointer<UInt8>?,
   _ distances: UnsafeMutablePointer<Int32>?, _ labels: UnsafeMutablePointer<Int64>?, _ call: Call
 ) -> Int32 {
-  call.run {
+  call.run("compare") {
     let nx = try count(sizes.pointee.nx, "nx")
     let ny = try count(sizes.pointee.ny, "ny")
     let bytes = try count(sizes.pointee.d, "d", atLeast: 1)

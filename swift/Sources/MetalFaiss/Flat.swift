@@ -41,12 +41,9 @@ final class Flat {
             let start = item * copied
             let rows = min(copied, n - start)
             let from = x + start * d
-            if !allowNaN {
-              let at = Int(engine.kernels.pointee.find_nonfinite(from, UInt64(rows * d)))
-              if at < rows * d {
-                bad[worker] = min(bad[worker], start * d + at)
-                return
-              }
+            if let at = firstRefused(from, rows * d, allowNaN: allowNaN, kernels: engine.kernels) {
+              bad[worker] = min(bad[worker], start * d + at)
+              return
             }
             (target + start * d).update(from: from, count: rows * d)
             if !allowNaN {
@@ -57,9 +54,7 @@ final class Flat {
         }
       }
     }
-    if let at = bad.min(), at < n * d {
-      throw Failure.value("row \(at / d) holds \(x[at].isNaN ? "NaN" : "an infinity") at column \(at % d)")
-    }
+    if let at = bad.min(), at < n * d { throw refusal(x, at, d: d, what: "row") }
     for worker in 0..<threads {
       squares += square[worker]
       for j in 0..<d { sums[j] += partial[worker * d + j] }
@@ -122,7 +117,7 @@ final class Flat {
 
 @_cdecl("mf_flat_create")
 public func flatCreate(_ d: UInt32, _ out: UnsafeMutablePointer<UInt32>, _ call: Call) -> Int32 {
-  call.run {
+  call.run("create") {
     guard d >= 1, d <= 1 << 20 else { throw Failure.value("d must be 1 to 1,048,576, not \(d)") }
     out.pointee = try HandleTable.shared.insert(Flat(d: Int(d)))
   }
@@ -130,7 +125,7 @@ public func flatCreate(_ d: UInt32, _ out: UnsafeMutablePointer<UInt32>, _ call:
 
 @_cdecl("mf_flat_add")
 public func flatAdd(_ handle: UInt32, _ n: Double, _ x: UnsafePointer<Float>?, _ allowNaN: UInt32, _ call: Call) -> Int32 {
-  call.run {
+  call.run("add") {
     let flat = try HandleTable.shared.find(handle, Flat.self)
     let n = try count(n, "n")
     guard n > 0, let x else { return }
@@ -140,7 +135,7 @@ public func flatAdd(_ handle: UInt32, _ n: Double, _ x: UnsafePointer<Float>?, _
 
 @_cdecl("mf_flat_append")
 public func flatAppend(_ handle: UInt32, _ other: UInt32, _ call: Call) -> Int32 {
-  call.run {
+  call.run("append") {
     let flat = try HandleTable.shared.find(handle, Flat.self)
     let other = try HandleTable.shared.find(other, Flat.self)
     guard flat.d == other.d else { throw Failure.shape("rows of \(other.d) do not fit rows of \(flat.d)") }
@@ -153,7 +148,7 @@ public func flatAppend(_ handle: UInt32, _ other: UInt32, _ call: Call) -> Int32
 public func flatGet(_ handle: UInt32, _ start: Double, _ n: Double, _ x: UnsafeMutablePointer<Float>?, _ call: Call)
   -> Int32
 {
-  call.run {
+  call.run("get rows") {
     let flat = try HandleTable.shared.find(handle, Flat.self)
     let start = try count(start, "start")
     let n = try count(n, "n")
@@ -170,7 +165,7 @@ public func flatGet(_ handle: UInt32, _ start: Double, _ n: Double, _ x: UnsafeM
 public func flatGather(
   _ handle: UInt32, _ n: Double, _ rows: UnsafePointer<Int64>?, _ x: UnsafeMutablePointer<Float>?, _ call: Call
 ) -> Int32 {
-  call.run {
+  call.run("get rows") {
     let flat = try HandleTable.shared.find(handle, Flat.self)
     let n = try count(n, "n")
     try flat.lock.reading {
@@ -187,7 +182,7 @@ public func flatGather(
 public func flatRemove(_ handle: UInt32, _ selector: UInt32, _ removed: UnsafeMutablePointer<Double>, _ call: Call)
   -> Int32
 {
-  call.run {
+  call.run("remove") {
     let flat = try HandleTable.shared.find(handle, Flat.self)
     let selector = try HandleTable.shared.find(selector, Selector.self)
     removed.pointee = flat.lock.writing { Double(flat.remove(selector)) }
@@ -196,7 +191,7 @@ public func flatRemove(_ handle: UInt32, _ selector: UInt32, _ removed: UnsafeMu
 
 @_cdecl("mf_flat_clear")
 public func flatClear(_ handle: UInt32, _ call: Call) -> Int32 {
-  call.run {
+  call.run("clear") {
     let flat = try HandleTable.shared.find(handle, Flat.self)
     flat.lock.writing { flat.clear() }
   }
@@ -207,7 +202,7 @@ public func flatSearch(
   _ raw: UnsafePointer<mf_search>, _ queries: UnsafePointer<Float>?, _ distances: UnsafeMutablePointer<Float>?,
   _ labels: UnsafeMutablePointer<Int64>?, _ call: Call
 ) -> Int32 {
-  call.run {
+  call.run("search") {
     let flat = try HandleTable.shared.find(raw.pointee.object, Flat.self)
     let request = try Request(raw, ranged: false)
     guard request.nq > 0, let queries, let distances, let labels else { return }
@@ -227,7 +222,7 @@ public func flatRangeSearch(
   _ raw: UnsafePointer<mf_search>, _ queries: UnsafePointer<Float>?, _ lims: UnsafeMutablePointer<UInt64>,
   _ result: UnsafeMutablePointer<UInt32>, _ call: Call
 ) -> Int32 {
-  call.run {
+  call.run("search") {
     let flat = try HandleTable.shared.find(raw.pointee.object, Flat.self)
     let request = try Request(raw, ranged: true)
     let found = RangeResult()

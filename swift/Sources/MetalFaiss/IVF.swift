@@ -49,7 +49,6 @@ final class IVF {
 
   func add(_ x: UnsafePointer<Float>, _ to: UnsafePointer<Int64>, _ ids: UnsafePointer<Int64>, _ n: Int) throws {
     let engine = Engine.shared
-    let kernels = engine.kernels
     var starts = [Int](repeating: 0, count: lists.count + 1)
     for i in 0..<n {
       let list = to[i]
@@ -58,7 +57,9 @@ final class IVF {
       }
       if list >= 0 { starts[Int(list) + 1] += 1 }
     }
-    try refuseNonFinite(x, rows: n, d: d, kernels: kernels, what: "row")
+    if let at = firstRefused(x, n * d, allowNaN: false, kernels: engine.kernels) {
+      throw refusal(x, at, d: d, what: "row")
+    }
     // Room for all before anything is written: a refusal changes nothing.
     for list in lists.indices where starts[list + 1] > 0 { try reserve(list, starts[list + 1]) }
     for list in lists.indices { starts[list + 1] += starts[list] }
@@ -148,7 +149,7 @@ final class IVF {
 
 @_cdecl("mf_ivf_create")
 public func ivfCreate(_ d: UInt32, _ nlist: UInt32, _ out: UnsafeMutablePointer<UInt32>, _ call: Call) -> Int32 {
-  call.run {
+  call.run("create") {
     guard d >= 1, d <= 1 << 20 else { throw Failure.value("d must be 1 to 1,048,576, not \(d)") }
     guard nlist >= 1, nlist < 1 << 31 else { throw Failure.value("nlist must be 1 to 2^31 - 1, not \(nlist)") }
     out.pointee = try HandleTable.shared.insert(try IVF(d: Int(d), nlist: Int(nlist)))
@@ -160,7 +161,7 @@ public func ivfAdd(
   _ handle: UInt32, _ n: Double, _ x: UnsafePointer<Float>?, _ lists: UnsafePointer<Int64>?,
   _ ids: UnsafePointer<Int64>?, _ call: Call
 ) -> Int32 {
-  call.run {
+  call.run("add") {
     let ivf = try HandleTable.shared.find(handle, IVF.self)
     let n = try count(n, "n")
     guard n < 1 << 32 else { throw Failure.value("n must be below 2^32, not \(n)") }
@@ -171,7 +172,7 @@ public func ivfAdd(
 
 @_cdecl("mf_ivf_append")
 public func ivfAppend(_ handle: UInt32, _ other: UInt32, _ addId: Double, _ call: Call) -> Int32 {
-  call.run {
+  call.run("append") {
     let ivf = try HandleTable.shared.find(handle, IVF.self)
     let other = try HandleTable.shared.find(other, IVF.self)
     guard ivf.d == other.d, ivf.lists.count == other.lists.count else {
@@ -185,7 +186,7 @@ public func ivfAppend(_ handle: UInt32, _ other: UInt32, _ addId: Double, _ call
 
 @_cdecl("mf_ivf_sizes")
 public func ivfSizes(_ handle: UInt32, _ sizes: UnsafeMutablePointer<Double>, _ call: Call) -> Int32 {
-  call.run {
+  call.run("get sizes") {
     let ivf = try HandleTable.shared.find(handle, IVF.self)
     ivf.lock.reading { for list in ivf.lists.indices { sizes[list] = Double(ivf.lists[list].count) } }
   }
@@ -193,14 +194,16 @@ public func ivfSizes(_ handle: UInt32, _ sizes: UnsafeMutablePointer<Double>, _ 
 
 @_cdecl("mf_ivf_get")
 public func ivfGet(
-  _ handle: UInt32, _ list: UInt32, _ x: UnsafeMutablePointer<Float>?, _ ids: UnsafeMutablePointer<Int64>?,
-  _ call: Call
+  _ handle: UInt32, _ list: UInt32, _ n: Double, _ x: UnsafeMutablePointer<Float>?,
+  _ ids: UnsafeMutablePointer<Int64>?, _ call: Call
 ) -> Int32 {
-  call.run {
+  call.run("get a list") {
     let ivf = try HandleTable.shared.find(handle, IVF.self)
+    let n = try count(n, "n")
     try ivf.lock.reading {
       guard Int(list) < ivf.lists.count else { throw Failure.value("list \(list) is not among \(ivf.lists.count)") }
       let held = ivf.lists[Int(list)]
+      guard held.count == n else { throw Failure.value("list \(list) holds \(held.count) rows, not \(n)") }
       if let x { x.update(from: held.rows.start, count: held.count * ivf.d) }
       if let ids { ids.update(from: held.ids.start, count: held.count) }
     }
@@ -211,7 +214,7 @@ public func ivfGet(
 public func ivfLocate(
   _ handle: UInt32, _ n: Double, _ ids: UnsafePointer<Int64>?, _ locations: UnsafeMutablePointer<Int64>?, _ call: Call
 ) -> Int32 {
-  call.run {
+  call.run("locate") {
     let ivf = try HandleTable.shared.find(handle, IVF.self)
     let n = try count(n, "n")
     guard n > 0, let ids, let locations else { return }
@@ -223,7 +226,7 @@ public func ivfLocate(
 public func ivfGather(
   _ handle: UInt32, _ n: Double, _ locations: UnsafePointer<Int64>?, _ x: UnsafeMutablePointer<Float>?, _ call: Call
 ) -> Int32 {
-  call.run {
+  call.run("get rows") {
     let ivf = try HandleTable.shared.find(handle, IVF.self)
     let n = try count(n, "n")
     guard n > 0, let locations, let x else { return }
@@ -237,7 +240,7 @@ public func ivfGather(
 public func ivfRemove(_ handle: UInt32, _ selector: UInt32, _ removed: UnsafeMutablePointer<Double>, _ call: Call)
   -> Int32
 {
-  call.run {
+  call.run("remove") {
     let ivf = try HandleTable.shared.find(handle, IVF.self)
     let selector = try HandleTable.shared.find(selector, Selector.self)
     removed.pointee = ivf.lock.writing { Double(ivf.remove(selector)) }
@@ -246,7 +249,7 @@ public func ivfRemove(_ handle: UInt32, _ selector: UInt32, _ removed: UnsafeMut
 
 @_cdecl("mf_ivf_clear")
 public func ivfClear(_ handle: UInt32, _ call: Call) -> Int32 {
-  call.run {
+  call.run("clear") {
     let ivf = try HandleTable.shared.find(handle, IVF.self)
     ivf.lock.writing { ivf.clear() }
   }
@@ -257,7 +260,7 @@ public func ivfSearch(
   _ raw: UnsafePointer<mf_search>, _ queries: UnsafePointer<Float>?, _ probes: UnsafePointer<Int64>?,
   _ distances: UnsafeMutablePointer<Float>?, _ labels: UnsafeMutablePointer<Int64>?, _ call: Call
 ) -> Int32 {
-  call.run {
+  call.run("search") {
     let ivf = try HandleTable.shared.find(raw.pointee.object, IVF.self)
     let request = try Request(raw, ranged: false)
     guard request.nq > 0, let queries, let probes, let distances, let labels else { return }
@@ -273,7 +276,7 @@ public func ivfRangeSearch(
   _ raw: UnsafePointer<mf_search>, _ queries: UnsafePointer<Float>?, _ probes: UnsafePointer<Int64>?,
   _ lims: UnsafeMutablePointer<UInt64>, _ result: UnsafeMutablePointer<UInt32>, _ call: Call
 ) -> Int32 {
-  call.run {
+  call.run("search") {
     let ivf = try HandleTable.shared.find(raw.pointee.object, IVF.self)
     let request = try Request(raw, ranged: true)
     let found = RangeResult()

@@ -59,6 +59,13 @@ struct IVFScan {
   private func group() -> ([Item], [UInt32]) {
     let block = probes + search.first * nprobe
     let pairs = search.count * nprobe
+    // Alone, a query takes its lists as they come: sorting would cost as much as scanning one.
+    if search.count == 1 {
+      var items: [Item] = []
+      items.reserveCapacity(pairs)
+      for i in 0..<pairs where block[i] >= 0 { append(&items, Int(block[i]), 0..<1) }
+      return (items, [0])
+    }
     var starts = [Int](repeating: 0, count: ivf.lists.count + 1)
     for i in 0..<pairs where block[i] >= 0 { starts[Int(block[i]) + 1] += 1 }
     for list in ivf.lists.indices { starts[list + 1] += starts[list] }
@@ -71,14 +78,18 @@ struct IVFScan {
     }
     var items: [Item] = []
     for list in ivf.lists.indices where starts[list + 1] > starts[list] {
-      for row in stride(from: 0, to: ivf.lists[list].count, by: Self.itemRows) {
-        let rows = row..<min(row + Self.itemRows, ivf.lists[list].count)
-        for query in stride(from: starts[list], to: starts[list + 1], by: Self.itemQueries) {
-          items.append(Item(list: list, rows: rows, queries: query..<min(query + Self.itemQueries, starts[list + 1])))
-        }
-      }
+      append(&items, list, starts[list]..<starts[list + 1])
     }
     return (items, order)
+  }
+
+  private func append(_ items: inout [Item], _ list: Int, _ queries: Range<Int>) {
+    for row in stride(from: 0, to: ivf.lists[list].count, by: Self.itemRows) {
+      let rows = row..<min(row + Self.itemRows, ivf.lists[list].count)
+      for query in stride(from: queries.lowerBound, to: queries.upperBound, by: Self.itemQueries) {
+        items.append(Item(list: list, rows: rows, queries: query..<min(query + Self.itemQueries, queries.upperBound)))
+      }
+    }
   }
 
   private func scan(_ items: [Item], _ order: UnsafePointer<UInt32>?, _ work: Int) throws {

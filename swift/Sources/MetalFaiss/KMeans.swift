@@ -6,7 +6,7 @@ public func kmeansUpdate(
   _ sizes: UnsafePointer<mf_sizes>, _ x: UnsafePointer<Float>?, _ assign: UnsafePointer<Int64>?,
   _ weights: UnsafePointer<Float>?, _ means: UnsafeMutablePointer<Float>?, _ call: Call
 ) -> Int32 {
-  call.run {
+  call.run("update centroids") {
     let n = try count(sizes.pointee.nx, "nx")
     let k = try count(sizes.pointee.ny, "ny", atLeast: 1)
     let d = try count(sizes.pointee.d, "d", atLeast: 1)
@@ -67,7 +67,7 @@ public func kmeansLeast(
   _ sizes: UnsafePointer<mf_sizes>, _ x: UnsafePointer<Float>?, _ center: UnsafePointer<Float>?,
   _ least: UnsafeMutablePointer<Float>?, _ call: Call
 ) -> Int32 {
-  call.run {
+  call.run("compare") {
     let n = try count(sizes.pointee.nx, "nx")
     let d = try count(sizes.pointee.d, "d", atLeast: 1)
     guard n > 0, let x, let center, let least else { return }
@@ -76,15 +76,13 @@ public func kmeansLeast(
     let block = 4096
     let threads = engine.pool.forEach((n + block - 1) / block, parallel: n * d > 100_000) { item, _ in
       if call.isCancelled { return }
-      withUnsafeTemporaryAllocation(of: Float.self, capacity: 16) { sums in
-        withUnsafeTemporaryAllocation(of: UnsafePointer<Float>?.self, capacity: 5) { rows in
-          rows[4] = center
-          let to = min(n, (item + 1) * block)
-          for i in stride(from: item * block, to: to, by: 4) {
-            for r in 0..<4 { rows[r] = x + min(i + r, to - 1) * d }
-            direct(rows.baseAddress!, rows.baseAddress! + 4, 1, UInt32(d), sums.baseAddress!)
-            for r in 0..<min(4, to - i) { least[i + r] = min(least[i + r], sums[r]) }
-          }
+      withUnsafeTemporaryAllocation(of: Float.self, capacity: Int(CPU_DIRECT_ROWS)) { sums in
+        var query: UnsafePointer<Float>? = center
+        let to = min(n, (item + 1) * block)
+        for i in stride(from: item * block, to: to, by: Int(CPU_DIRECT_ROWS)) {
+          let rows = min(Int(CPU_DIRECT_ROWS), to - i)
+          direct(x + i * d, nil, UInt32(rows), &query, 1, UInt32(d), sums.baseAddress!)
+          for r in 0..<rows { least[i + r] = min(least[i + r], sums[r]) }
         }
       }
     }

@@ -6,7 +6,7 @@ public func abiVersion() -> UInt32 { UInt32(MF_ABI_VERSION) }
 
 @_cdecl("mf_library_describe")
 public func libraryDescribe(_ json: UnsafeMutablePointer<UInt8>, _ capacity: UInt32, _ call: Call) -> Int32 {
-  call.run {
+  call.run("describe the library") {
     let engine = Engine.shared
     let names = Engine.tables().map { "\"\(String(cString: $0.pointee.name))\"" }.joined(separator: ",")
     let text =
@@ -20,7 +20,7 @@ public func libraryDescribe(_ json: UnsafeMutablePointer<UInt8>, _ capacity: UIn
 
 @_cdecl("mf_library_set_threads")
 public func librarySetThreads(_ threads: UInt32, _ call: Call) -> Int32 {
-  call.run {
+  call.run("set threads") {
     guard threads >= 1, threads <= 1024 else { throw Failure.value("threads must be 1 to 1024, not \(threads)") }
     Engine.setThreads(Int(threads))
   }
@@ -28,7 +28,7 @@ public func librarySetThreads(_ threads: UInt32, _ call: Call) -> Int32 {
 
 @_cdecl("mf_library_set_isa")
 public func librarySetISA(_ name: UnsafePointer<UInt8>, _ call: Call) -> Int32 {
-  call.run {
+  call.run("set the instruction set") {
     let name = String(cString: name)
     guard Engine.setTable(name) else { throw Failure.value("isa \"\(name)\" does not run here") }
   }
@@ -36,12 +36,12 @@ public func librarySetISA(_ name: UnsafePointer<UInt8>, _ call: Call) -> Int32 {
 
 @_cdecl("mf_library_free")
 public func libraryFree(_ object: UInt32, _ call: Call) -> Int32 {
-  call.run { try HandleTable.shared.remove(object) }
+  call.run("dispose") { try HandleTable.shared.remove(object) }
 }
 
 @_cdecl("mf_library_roofline")
 public func libraryRoofline(_ kind: UInt32, _ result: UnsafeMutablePointer<Double>, _ call: Call) -> Int32 {
-  call.run {
+  call.run("measure") {
     let engine = Engine.shared
     let kernels = engine.kernels
     var best = 0.0

@@ -52,7 +52,7 @@ final class Search {
   private let queries: UnsafePointer<Float>
   private let source: cpu_source
   private var collectors = Memory<cpu_collector>()
-  private var items = Memory<cpu_candidate>()
+  private var items = Memory<UInt8>()
 
   init(_ request: Request, queries: UnsafePointer<Float>, source: cpu_source, call: Call) throws {
     self.request = request
@@ -61,18 +61,18 @@ final class Search {
     self.source = source
     d = Int(source.d)
     let capacity = request.k == 0 ? 1024 : Int(cpu_collector_capacity(UInt64(request.k)))
-    let each = capacity * MemoryLayout<cpu_candidate>.stride + MemoryLayout<cpu_collector>.stride
+    let each = capacity * Int(CPU_CANDIDATE_BYTES) + MemoryLayout<cpu_collector>.stride
     blockSize = max(1, min(request.nq, Self.collectorBytes / each, Self.queryBytes / (d * 4)))
     scan = cpu_scan()
     try collectors.reserve(blockSize, used: 0)
     if request.k > 0 {
-      let (wanted, overflow) = blockSize.multipliedReportingOverflow(by: capacity)
+      let (wanted, overflow) = blockSize.multipliedReportingOverflow(by: capacity * Int(CPU_CANDIDATE_BYTES))
       guard !overflow else { throw Failure.memory(Int.max) }
       try items.reserve(wanted, used: 0)
     }
-    if request.metric != MF_NAN_EUCLIDEAN.rawValue {
-      try refuseNonFinite(queries, rows: request.nq, d: d, kernels: engine.kernels, what: "query")
-    }
+    let bad = firstRefused(
+      queries, request.nq * d, allowNaN: request.metric == MF_NAN_EUCLIDEAN.rawValue, kernels: engine.kernels)
+    if let bad { throw refusal(queries, bad, d: d, what: "query") }
   }
 
   deinit {
@@ -89,17 +89,20 @@ final class Search {
     let capacity = request.k == 0 ? 0 : Int(cpu_collector_capacity(UInt64(request.k)))
     let bound = request.k == 0 ? (request.isSimilarity ? -request.radius : request.radius) : Float.infinity
     for q in 0..<count {
-      (collectors.start + q).initialize(
-        to: cpu_collector(
-          items: capacity == 0 ? nil : items.start + q * capacity, k: UInt64(request.k), count: 0,
-          capacity: UInt64(capacity), bound: bound, lock: 0, failed: false, recomputed: 0, resolved: 0))
+      let collector = collectors.start + q
+      collector.initialize(to: cpu_collector())
+      collector.pointee.k = UInt64(request.k)
+      collector.pointee.bound = bound
+      if capacity > 0 {
+        cpu_collector_place(collector, items.start + q * capacity * Int(CPU_CANDIDATE_BYTES), UInt64(capacity))
+      }
     }
     scan = cpu_scan(
       kernels: engine.kernels, source: source, queries: queries + first * d, collectors: collectors.start)
   }
 
   private func releaseRanges() {
-    if request.k == 0 { for q in 0..<count { free(collectors.start[q].items) } }
+    if request.k == 0 { for q in 0..<count { free(collectors.start[q].location) } }
     count = 0
   }
 
@@ -140,7 +143,7 @@ final class Search {
     }
     for q in 0..<count {
       let found = collectors.start[q]
-      try result.append(found.items, Int(found.count))
+      try result.append(found.upper, found.location, Int(found.count))
       lims[first + q + 1] = UInt64(result.count)
     }
   }
@@ -159,36 +162,42 @@ final class Search {
   }
 }
 
-/// Throws for the first value that is NaN or infinite.
-func refuseNonFinite(
-  _ x: UnsafePointer<Float>, rows: Int, d: Int, kernels: UnsafePointer<cpu_kernels>, what: String
-) throws {
-  let total = rows * d
-  let at = Int(kernels.pointee.find_nonfinite(x, UInt64(total)))
-  if at < total {
-    throw Failure.value("\(what) \(at / d) holds \(x[at].isNaN ? "NaN" : "an infinity") at column \(at % d)")
-  }
+/// Position of the first infinity, or NaN unless those are allowed.
+func firstRefused(
+  _ x: UnsafePointer<Float>, _ count: Int, allowNaN: Bool, kernels: UnsafePointer<cpu_kernels>
+) -> Int? {
+  var at = Int(kernels.pointee.find_nonfinite(x, UInt64(count)))
+  if allowNaN { while at < count, !x[at].isInfinite { at += 1 } }
+  return at < count ? at : nil
+}
+
+func refusal(_ x: UnsafePointer<Float>, _ at: Int, d: Int, what: String) -> Failure {
+  Failure.value("\(what) \(at / d) holds \(x[at].isNaN ? "NaN" : "an infinity") at column \(at % d)")
 }
 
 /// What a range search found, until the other side has taken it.
 final class RangeResult {
   private(set) var count = 0
-  private var found = Memory<cpu_candidate>()
+  private var distances = Memory<Float>()
+  private var labels = Memory<UInt64>()
 
-  deinit { found.release() }
+  deinit {
+    distances.release()
+    labels.release()
+  }
 
-  func append(_ items: UnsafePointer<cpu_candidate>?, _ n: Int) throws {
-    guard n > 0, let items else { return }
-    try found.grow(count + n, used: count)
-    (found.start + count).update(from: items, count: n)
+  func append(_ distances: UnsafePointer<Float>?, _ labels: UnsafePointer<UInt64>?, _ n: Int) throws {
+    guard n > 0, let distances, let labels else { return }
+    try self.distances.grow(count + n, used: count)
+    try self.labels.grow(count + n, used: count)
+    (self.distances.start + count).update(from: distances, count: n)
+    (self.labels.start + count).update(from: labels, count: n)
     count += n
   }
 
   func copy(_ distances: UnsafeMutablePointer<Float>, _ labels: UnsafeMutablePointer<Int64>) {
-    for i in 0..<count {
-      distances[i] = found.start[i].lower
-      labels[i] = Int64(bitPattern: found.start[i].location)
-    }
+    distances.update(from: self.distances.start, count: count)
+    memcpy(labels, self.labels.start, count * 8)
   }
 }
 
@@ -196,7 +205,7 @@ final class RangeResult {
 public func rangeTake(
   _ handle: UInt32, _ distances: UnsafeMutablePointer<Float>?, _ labels: UnsafeMutablePointer<Int64>?, _ call: Call
 ) -> Int32 {
-  call.run {
+  call.run("take results") {
     let result = try HandleTable.shared.find(handle, RangeResult.self)
     if let distances, let labels { result.copy(distances, labels) }
     try HandleTable.shared.remove(handle)

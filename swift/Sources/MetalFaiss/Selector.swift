@@ -156,7 +156,7 @@ final class Selector {
 public func selectorCreate(_ bytes: Double, _ program: UnsafePointer<UInt8>?, _ out: UnsafeMutablePointer<UInt32>, _ call: Call)
   -> Int32
 {
-  call.run {
+  call.run("select") {
     let program = UnsafeRawBufferPointer(start: program, count: try count(bytes, "bytes"))
     out.pointee = try HandleTable.shared.insert(try Selector(program))
   }
@@ -166,7 +166,7 @@ public func selectorCreate(_ bytes: Double, _ program: UnsafePointer<UInt8>?, _ 
 public func selectorTest(
   _ handle: UInt32, _ n: Double, _ ids: UnsafePointer<Int64>?, _ bits: UnsafeMutablePointer<UInt8>?, _ call: Call
 ) -> Int32 {
-  call.run {
+  call.run("select") {
     let selector = try HandleTable.shared.find(handle, Selector.self)
     let n = try count(n, "n")
     guard n > 0, let ids, let bits else { return }

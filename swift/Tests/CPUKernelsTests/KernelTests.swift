@@ -1,10 +1,190 @@
 import CPUKernels
 import XCTest
 
+/// Every table that runs here against its plain twin, over shapes that straddle vectors and tiles.
 final class KernelTests: XCTestCase {
-  func testTablesEndWithScalar() {
+  private let dimensions: [Int] = [1, 2, 7, 8, 15, 16, 17, 31, 33, 64, 100]
+
+  private var tables: [UnsafePointer<cpu_kernels>] {
     var found = [UnsafePointer<cpu_kernels>?](repeating: nil, count: 8)
     let count = cpu_tables(&found, 8)
-    XCTAssertEqual(String(cString: found[Int(count) - 1]!.pointee.name), "scalar")
+    return found.prefix(Int(count)).compactMap { $0 }
+  }
+
+  private var state: UInt64 = 42
+
+  private func random(_ count: Int, offset: Float = 0) -> [Float] {
+    (0..<count).map { _ in
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return Float(state >> 40) / Float(1 << 23) - 1 + offset
+    }
+  }
+
+  func testScalarIsTheLastTable() {
+    XCTAssertEqual(String(cString: tables.last!.pointee.name), "scalar")
+  }
+
+  func testPairIsTheSameNumberEverywhere() {
+    let scalar = tables.last!
+    for metric: UInt32 in [0, 1, 2, 3, 4, 20, 21, 22, 23, 24, 100] {
+      for d in dimensions {
+        let x = random(d, offset: 1.5)
+        let y = random(d, offset: 1.5)
+        let wanted = scalar.pointee.pair(metric, 3, x, y, UInt32(d))
+        for table in tables {
+          XCTAssertEqual(table.pointee.pair(metric, 3, x, y, UInt32(d)), wanted, "metric \(metric), d \(d)")
+        }
+      }
+    }
+  }
+
+  func testPackTransposesCentresAndScales() {
+    for table in tables {
+      for d in dimensions {
+        for n in 1...Int(table.pointee.panel) where n % 3 == 1 || n == Int(table.pointee.panel) {
+          let x = random(n * d)
+          let center = random(d)
+          let scale = random(n)
+          let width = Int(table.pointee.panel)
+          var out = [Float](repeating: .nan, count: width * d + 64)
+          var squares = [Float](repeating: .nan, count: n)
+          var products = [Float](repeating: .nan, count: n)
+          x.withUnsafeBufferPointer { x in
+            let rows: [UnsafePointer<Float>?] = (0..<n).map { x.baseAddress! + $0 * d }
+            table.pointee.pack(
+              rows, UInt32(n), UInt32(width), UInt32(d), scale, center, -2, UInt32(width), &out, &squares, &products)
+          }
+          for i in 0..<n {
+            var square: Float = 0
+            var product: Float = 0
+            for j in 0..<d {
+              let value = x[i * d + j] * scale[i] - center[j]
+              square += value * value
+              product -= center[j] * value
+              XCTAssertEqual(out[j * width + i], -2 * value, accuracy: 1e-6)
+            }
+            XCTAssertEqual(squares[i], square, accuracy: 1e-5 * Float(d))
+            XCTAssertEqual(products[i], product, accuracy: 1e-5 * Float(d))
+          }
+          for i in n..<width { for j in 0..<d { XCTAssertEqual(out[j * width + i], 0) } }
+        }
+      }
+    }
+  }
+
+  /// The tile's values and its choice of rows, against sums in double.
+  func testTilesWriteWhatIsNotAboveTheLimit() {
+    for table in tables {
+      let width = Int(table.pointee.panel)
+      for d in dimensions {
+        for queries in [4, 8, Int(table.pointee.tile)] where queries <= Int(table.pointee.tile) {
+          let q = random(queries * d + 64)
+          let rows = random(width * d + 64)
+          let initial = random(width)
+          let limits = random(16)
+          let valid: UInt64 = 0xb5b5_b5b5_b5b5_b5b5 & (width == 64 ? ~0 : (1 << UInt64(width)) - 1)
+          var hits = [cpu_hit](repeating: cpu_hit(), count: queries * width)
+          for bf16 in [false, true] where !bf16 || table.pointee.bf16 {
+            var count: UInt32
+            if bf16 {
+              var pairs = [UInt32](repeating: 0, count: (d + 1) / 2 * queries + 64)
+              var rowPairs = [UInt32](repeating: 0, count: (d + 1) / 2 * width + 64)
+              table.pointee.pair_bf16(q, UInt32(d), UInt32(queries), &pairs)
+              table.pointee.pair_bf16(rows, UInt32(d), UInt32(width), &rowPairs)
+              count = table.pointee.tile_bf16(
+                UInt32(queries), pairs, rowPairs, UInt32(d), initial, limits, valid, &hits)
+            } else {
+              count = table.pointee.tile_f32(UInt32(queries), q, rows, UInt32(d), initial, limits, valid, &hits)
+            }
+            // Truth, and how far from the limit a pair must be for its choice to be certain.
+            let error: Float = bf16 ? 0.01 * Float(d).squareRoot() + 0.004 * Float(d) : 1e-5 * Float(d)
+            var found = [Bool](repeating: false, count: queries * width)
+            for hit in hits.prefix(Int(count)) {
+              let (i, r) = (Int(hit.query), Int(hit.row))
+              XCTAssertEqual(valid >> UInt64(r) & 1, 1)
+              XCTAssertFalse(found[i * width + r], "written twice")
+              found[i * width + r] = true
+              XCTAssertLessThanOrEqual(hit.key, limits[i])
+            }
+            for i in 0..<queries {
+              for r in 0..<width where valid >> UInt64(r) & 1 == 1 {
+                var sum = Double(initial[r])
+                for j in 0..<d { sum += Double(q[j * queries + i]) * Double(rows[j * width + r]) }
+                if Float(sum) < limits[i] - error { XCTAssertTrue(found[i * width + r], "d \(d) missed \(i), \(r)") }
+                if Float(sum) > limits[i] + error { XCTAssertFalse(found[i * width + r]) }
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+
+  func testDirectAgreesWithPairs() {
+    for table in tables {
+      for d in dimensions {
+        for n in [1, 3, 4, 5, 63, 64] {
+          let x = random(2 * n * d)
+          let positions = (0..<n).map { UInt32($0 * 2) }
+          for nq in 1...4 {
+            let q = random(nq * d)
+            let stride = Int(CPU_DIRECT_ROWS)
+            var sums = [Float](repeating: .nan, count: 4 * stride)
+            var dots = sums
+            var squares = [Float](repeating: .nan, count: stride)
+            q.withUnsafeBufferPointer { q in
+              let queries: [UnsafePointer<Float>?] = (0..<nq).map { q.baseAddress! + $0 * d }
+              table.pointee.direct_l2(x, positions, UInt32(n), queries, UInt32(nq), UInt32(d), &sums)
+              table.pointee.direct_dot(x, nil, UInt32(n), queries, UInt32(nq), UInt32(d), &dots, &squares)
+            }
+            for i in 0..<nq {
+              for r in 0..<n {
+                let query = Array(q[i * d..<(i + 1) * d])
+                let l2 = table.pointee.pair(1, 0, query, Array(x[2 * r * d..<(2 * r + 1) * d]), UInt32(d))
+                let dot = table.pointee.pair(0, 0, query, Array(x[r * d..<(r + 1) * d]), UInt32(d))
+                XCTAssertEqual(sums[i * stride + r], Float(l2), accuracy: 1e-5 * Float(d))
+                XCTAssertEqual(dots[i * stride + r], Float(dot), accuracy: 1e-5 * Float(d))
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+
+  func testFindNonfiniteFindsTheFirst() {
+    for table in tables {
+      for n in [0, 1, 16, 63, 64, 65, 200] {
+        var x = random(n)
+        XCTAssertEqual(table.pointee.find_nonfinite(x, UInt64(n)), UInt64(n))
+        for at in Swift.stride(from: 0, to: n, by: 7) {
+          for bad: Float in [.nan, .infinity, -.infinity] {
+            let kept = x[at]
+            x[at] = bad
+            if n > 1 { x[n - 1] = .nan }
+            XCTAssertEqual(table.pointee.find_nonfinite(x, UInt64(n)), UInt64(at))
+            x[at] = kept
+            if n > 1 { x[n - 1] = 0 }
+          }
+        }
+      }
+    }
+  }
+
+  func testCountWithinCountsTiesAndNaN() {
+    for table in tables {
+      let x: [Float] = [1, 2, 2, 3, .nan, -1, 5, 2, 8, 9, 10, 11, 12, 13, 14, 2, 2, 2.5, 1]
+      XCTAssertEqual(table.pointee.count_within(x, UInt64(x.count), 2), 9)
+    }
+  }
+
+  func testHammingCountsBits() {
+    for table in tables {
+      for bytes in [1, 7, 8, 9, 16, 33] {
+        let x = [UInt8](repeating: 0b1010_1010, count: bytes)
+        let y = [UInt8](repeating: 0b0101_1010, count: bytes)
+        XCTAssertEqual(table.pointee.hamming(x, y, UInt32(bytes)), UInt32(4 * bytes))
+      }
+    }
   }
 }

@@ -100,7 +100,7 @@ int32_t mf_selector_test(uint32_t selector, double n, const int64_t *ids, uint8_
 
 // ---- flat: rows in order of arrival; a row's id is its position
 int32_t mf_flat_create(uint32_t d, uint32_t *flat, mf_call *call);
-// allow_nan: for the NaN-aware metric. Refuses a NaN or infinity otherwise, naming its row.
+// Refuses a NaN or an infinity, naming its row; allow_nan, for the NaN-aware metric, lets NaN in.
 int32_t mf_flat_add(uint32_t flat, double n, const float *x, uint32_t allow_nan, mf_call *call);
 int32_t mf_flat_append(uint32_t flat, uint32_t other, mf_call *call);
 int32_t mf_flat_get(uint32_t flat, double start, double n, float *x, mf_call *call);
@@ -122,7 +122,8 @@ int32_t mf_ivf_add(uint32_t ivf, double n, const float *x, const int64_t *lists,
 // Moves other's rows here, adding add_id to their ids; other is left empty.
 int32_t mf_ivf_append(uint32_t ivf, uint32_t other, double add_id, mf_call *call);
 int32_t mf_ivf_sizes(uint32_t ivf, double *sizes, mf_call *call);
-int32_t mf_ivf_get(uint32_t ivf, uint32_t list, float *x, int64_t *ids, mf_call *call);
+// n: the rows that x and ids have room for, which must be those of the list.
+int32_t mf_ivf_get(uint32_t ivf, uint32_t list, double n, float *x, int64_t *ids, mf_call *call);
 // Where ids are: (list << 32) | offset, or -1.
 int32_t mf_ivf_locate(uint32_t ivf, double n, const int64_t *ids, int64_t *locations, mf_call *call);
 int32_t mf_ivf_gather(uint32_t ivf, double n, const int64_t *locations, float *x, mf_call *call);

@@ -16,6 +16,7 @@
 
 #define CPU_MAX_PANEL 64    // rows a packed panel holds at most, of any table
 #define CPU_MAX_QUERIES 16  // queries a tile takes at most
+#define CPU_DIRECT_ROWS 64  // rows a direct kernel takes at most
 
 typedef enum cpu_variant {  // as mf_variant
   CPU_DIRECT_F32 = 1,
@@ -51,10 +52,14 @@ typedef struct cpu_kernels {
                        const float *init, const float *limits, uint64_t valid, cpu_hit *hits);
   uint32_t (*tile_bf16)(uint32_t queries, const uint32_t *query_panel, const uint32_t *row_panel, uint32_t d,
                         const float *init, const float *limits, uint64_t valid, cpu_hit *hits);
-  // Four rows against `queries` (1 to 4) of one length: sums[q * 4 + r], and row squares for dot.
-  void (*direct_l2)(const float *const *rows, const float *const *queries, uint32_t nq, uint32_t d, float *sums);
-  void (*direct_dot)(const float *const *rows, const float *const *queries, uint32_t nq, uint32_t d, float *sums,
-                     float *squares);
+  // Up to CPU_DIRECT_ROWS rows at base (those of positions, or consecutive) against 1 to 4 queries:
+  // sums[q * CPU_DIRECT_ROWS + row], and the rows' squares for products.
+  void (*direct_l2)(const float *base, const uint32_t *positions, uint32_t n, const float *const *queries, uint32_t nq,
+                    uint32_t d, float *sums);
+  void (*direct_dot)(const float *base, const uint32_t *positions, uint32_t n, const float *const *queries,
+                     uint32_t nq, uint32_t d, float *sums, float *squares);
+  // How many of x are at most the limit.
+  uint64_t (*count_within)(const float *x, uint64_t n, float limit);
   // Distance (or similarity) of one pair in double, fixed order of sums. metric as mf_metric.
   double (*pair)(uint32_t metric, double arg, const float *x, const float *y, uint32_t d);
   // First value that is not finite, or count.
@@ -93,7 +98,8 @@ typedef struct cpu_candidate {
 } cpu_candidate;
 
 typedef struct cpu_collector {
-  cpu_candidate *items;
+  float *lower, *upper;  // of each candidate, capacity long, as is location
+  uint64_t *location;
   uint64_t k;  // 0: range search, bound fixed
   uint64_t count, capacity;
   float bound;  // no row with a lower end above this can be a result
@@ -103,8 +109,11 @@ typedef struct cpu_collector {
   uint64_t resolved;    // of these, while scanning: intervals too wide to decide
 } cpu_collector;
 
-// Items a top-k collector of k wants.
+// Candidates that a top-k collector of k wants room for; each takes CPU_CANDIDATE_BYTES.
 uint64_t cpu_collector_capacity(uint64_t k);
+#define CPU_CANDIDATE_BYTES 16
+// Gives a collector its room: memory for capacity candidates, on 8 bytes.
+void cpu_collector_place(cpu_collector *collector, void *memory, uint64_t capacity);
 
 // What a scan needs to know of its search. Shared by threads.
 typedef struct cpu_scan {
@@ -118,7 +127,7 @@ typedef struct cpu_scan {
 void cpu_collector_finish(const cpu_scan *scan, uint64_t query, float *distances, int64_t *labels);
 // Takes the query's lock: scans of several threads share collectors.
 void cpu_collector_push(const cpu_scan *scan, uint64_t query, const cpu_candidate *found, uint32_t count);
-// Keeps the results strictly within the bound, in order of id: distance in lower, id in location.
+// Keeps the results strictly within the bound, in order of id: distances in upper, ids in location.
 void cpu_collector_finish_range(const cpu_scan *scan, uint64_t query);
 
 // ---- packed blocks

@@ -1,0 +1,171 @@
+"""Runs the peers for bench/peers.ts: one JSON object a line on stdin, one answer a line on stdout.
+
+Arrays come as raw little-endian files that are mapped, and every call is timed here, so that
+neither side pays for the conversation.
+"""
+
+import ctypes
+import json
+import os
+import sys
+import time
+
+import faiss
+import numpy as np
+
+arrays = {}
+indexes = {}
+
+
+def hello(_):
+    """Versions, and what BLAS calls this processor."""
+    versions = {"faiss-cpu": faiss.__version__, "numpy": np.__version__}
+    for name in ("hnswlib", "usearch"):
+        try:
+            module = __import__(name)
+            versions[name] = getattr(module, "__version__", "installed")
+        except ImportError:
+            pass
+    variables = ("OPENBLAS_", "OMP_", "GOMP_", "MKL_", "KMP_", "BLIS_")
+    return {
+        "versions": versions,
+        "faissOptions": faiss.get_compile_options().strip(),
+        "blasCore": blas_core(),
+        "variables": {k: v for k, v in os.environ.items() if k.startswith(variables)},
+    }
+
+
+def blas_core():
+    """The kernels that FAISS's OpenBLAS took, where it is OpenBLAS and can be asked."""
+    try:
+        with open("/proc/self/maps") as maps:
+            path = next(l.split()[-1] for l in maps if "faiss" in l and "openblas" in l)
+        library = ctypes.CDLL(path)
+        library.openblas_get_corename.restype = ctypes.c_char_p
+        return library.openblas_get_corename().decode()
+    except (OSError, StopIteration, AttributeError):
+        return None
+
+
+def array(request):
+    arrays[request["name"]] = np.memmap(
+        request["path"], dtype=request["dtype"], mode="r", shape=tuple(request["shape"])
+    )
+
+
+def flat(request):
+    base = arrays[request["base"]]
+    metric = faiss.METRIC_L2 if request["metric"] == "L2" else faiss.METRIC_INNER_PRODUCT
+    index = faiss.IndexFlat(base.shape[1], metric)
+    index.add(base)
+    indexes[request["name"]] = index
+
+
+def read(request):
+    indexes[request["name"]] = faiss.read_index(request["path"])
+
+
+def brute_force(request):
+    import hnswlib
+
+    base = arrays[request["base"]]
+    index = hnswlib.BFIndex(space="l2" if request["metric"] == "L2" else "ip", dim=base.shape[1])
+    index.init_index(max_elements=len(base))
+    index.add_items(base)
+    indexes[request["name"]] = index
+
+
+def free(_):
+    indexes.clear()
+    arrays.clear()
+
+
+def configure(way):
+    faiss.omp_set_num_threads(way["threads"])
+    faiss.cvar.distance_compute_blas_threshold = way.get("blas", 128000)
+
+
+def searcher(request):
+    """A function of a query matrix."""
+    way, k = request["way"], request["k"]
+    configure(way)
+    if way["engine"] == "usearch":
+        import usearch.index as usearch
+
+        metric = usearch.MetricKind.L2sq if request["metric"] == "L2" else usearch.MetricKind.IP
+        base = arrays[request["base"]]
+
+        def search(x):
+            found = usearch.search(base, x, k, metric, exact=True, threads=way["threads"])
+            return np.atleast_2d(found.distances), np.atleast_2d(found.keys)
+
+        return search
+    index = indexes[request["index"]]
+    if way["engine"] == "hnswlib":
+        return lambda x: index.knn_query(x, k, num_threads=way["threads"])[::-1]
+    if "nprobe" in request:
+        index.nprobe = request["nprobe"]
+        index.parallel_mode = way.get("parallelMode", 0)
+    if "bitmap" in request:
+        # Kept by the closure: FAISS holds plain pointers to both.
+        selector = faiss.IDSelectorBitmap(np.array(arrays[request["bitmap"]]))
+        params = faiss.SearchParameters(sel=selector)
+        return lambda x, selector=selector: index.search(x, k, params=params)
+    return lambda x: index.search(x, k)
+
+
+def timed(request):
+    """Milliseconds of each call. Calls of one query go through different queries."""
+    search, nq = searcher(request), request["nq"]
+    queries = np.array(arrays[request["queries"]])
+    batches = len(queries) // nq
+    times = []
+    for i in range(request["count"]):
+        at = (request["at"] + i) % batches * nq
+        batch = queries[at : at + nq]
+        start = time.perf_counter()
+        search(batch)
+        times.append((time.perf_counter() - start) * 1e3)
+    return times
+
+
+def result(request):
+    """Distances and labels of the first queries of a batch."""
+    queries = np.array(arrays[request["queries"]][: request["nq"]])
+    distances, labels = searcher(request)(queries)
+    count = request["count"]
+    return {
+        "distances": np.asarray(distances[:count], dtype=np.float64).ravel().tolist(),
+        "labels": np.asarray(labels[:count]).astype(np.int64).ravel().tolist(),
+    }
+
+
+def kmeans(request):
+    configure(request["way"])
+    x = np.ascontiguousarray(arrays[request["x"]])
+    clustering = faiss.Clustering(x.shape[1], request["k"])
+    clustering.niter = request["iterations"]
+    clustering.seed = request["seed"]
+    clustering.max_points_per_centroid = len(x)
+    clustering.min_points_per_centroid = 1
+    index = faiss.IndexFlatL2(x.shape[1])
+    start = time.perf_counter()
+    clustering.train(x, index)
+    ms = (time.perf_counter() - start) * 1e3
+    faiss.vector_to_array(clustering.centroids).tofile(request["centroids"])
+    return ms
+
+
+OPERATIONS = {
+    f.__name__: f
+    for f in (hello, array, flat, read, brute_force, free, timed, result, kmeans)
+}
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = {"ok": OPERATIONS[request["op"]](request)}
+        except Exception as error:  # the other side names the request
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), flush=True)

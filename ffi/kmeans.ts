@@ -1,0 +1,34 @@
+/** Symbols of the k-means steps. @module */
+
+import { nonblocking } from "./symbol.ts";
+
+const update = {
+  parameters: [
+    "buffer", // const mf_sizes *sizes
+    "buffer", // const float *x
+    "buffer", // const int64_t *assign
+    "buffer", // const float *weights
+    "buffer", // float *means
+    "buffer", // mf_call *call
+  ],
+  result: "i32",
+} as const;
+
+const least = {
+  parameters: [
+    "buffer", // const mf_sizes *sizes
+    "buffer", // const float *x
+    "buffer", // const float *center
+    "buffer", // float *least
+    "buffer", // mf_call *call
+  ],
+  result: "i32",
+} as const;
+
+/** `mf_kmeans_*`. */
+export const kmeansSymbols = {
+  mf_kmeans_update: update,
+  mf_kmeans_update_async: nonblocking("mf_kmeans_update", update),
+  mf_kmeans_least: least,
+  mf_kmeans_least_async: nonblocking("mf_kmeans_least", least),
+} as const satisfies Deno.ForeignLibraryInterface;

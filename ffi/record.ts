@@ -1,0 +1,127 @@
+/**
+ * The packed little-endian records of the C ABI. Offsets are held against the
+ * header by `test/abi_test.ts`.
+ *
+ * @module
+ */
+
+/** `sizeof(mf_call)`. */
+export const CALL_BYTES = 1024;
+/** `sizeof(mf_search)`. */
+export const SEARCH_BYTES = 48;
+/** `sizeof(mf_sizes)`. */
+export const SIZES_BYTES = 40;
+
+/** What a finished call reports: the out fields of `mf_call`. */
+export interface Report {
+  /** Bits of `mf_variant`. */
+  variants: number;
+  /** Workers that took part. */
+  threads: number;
+  /** Query-row pairs looked at. */
+  scanned: number;
+  /** Pairs computed again in double. */
+  recomputed: number;
+}
+
+/** Fields of `mf_search`. */
+export interface SearchRecord {
+  /** Handle of the store. */
+  object: number;
+  /** `mf_metric`. */
+  metric: number;
+  /** `p` of Lp. */
+  metricArg: number;
+  /** Radius of a range search. */
+  radius: number;
+  /** Handle of the selector, or 0. */
+  selector: number;
+  /** Lists a query. */
+  nprobe: number;
+  /** Queries. */
+  nq: number;
+  /** Neighbors a query. */
+  k: number;
+}
+
+/** Fields of `mf_sizes`; what an operation does not use may be left out. */
+export interface SizesRecord {
+  /** Rows of `x`. */
+  nx: number;
+  /** Rows of `y`. */
+  ny: number;
+  /** Floats a row, or bytes a code. */
+  d: number;
+  /** Neighbors a row. */
+  k?: number;
+  /** `mf_metric`. */
+  metric?: number;
+  /** `p` of Lp. */
+  metricArg?: number;
+}
+
+/** An `mf_search`. */
+export function searchRecord(search: SearchRecord): Uint8Array {
+  const bytes = new Uint8Array(SEARCH_BYTES);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, search.object, true);
+  view.setUint32(4, search.metric, true);
+  view.setFloat32(8, search.metricArg, true);
+  view.setFloat32(12, search.radius, true);
+  view.setUint32(16, search.selector, true);
+  view.setUint32(20, search.nprobe, true);
+  view.setFloat64(24, search.nq, true);
+  view.setFloat64(32, search.k, true);
+  return bytes;
+}
+
+/** An `mf_sizes`. */
+export function sizesRecord(sizes: SizesRecord): Uint8Array {
+  const bytes = new Uint8Array(SIZES_BYTES);
+  const view = new DataView(bytes.buffer);
+  view.setFloat64(0, sizes.nx, true);
+  view.setFloat64(8, sizes.ny, true);
+  view.setFloat64(16, sizes.d, true);
+  view.setFloat64(24, sizes.k ?? 0, true);
+  view.setUint32(32, sizes.metric ?? 0, true);
+  view.setFloat32(36, sizes.metricArg ?? 0, true);
+  return bytes;
+}
+
+/** An `mf_call`: the private record of one call. */
+export class CallRecord {
+  /** The memory that C reads and writes. */
+  readonly bytes: Uint8Array = new Uint8Array(CALL_BYTES);
+  readonly #words = new Uint32Array(this.bytes.buffer, 0, 4);
+  readonly #counts = new Float64Array(this.bytes.buffer, 16, 2);
+
+  /** Makes the record ready for another call. */
+  reset(): this {
+    this.#words.fill(0);
+    this.#counts.fill(0);
+    this.bytes[32] = 0;
+    return this;
+  }
+
+  /** Asks the call to stop. */
+  cancel(): void {
+    Atomics.store(this.#words, 0, 1);
+  }
+
+  /** The out fields. */
+  report(): Report {
+    return {
+      variants: this.#words[1]!,
+      threads: this.#words[2]!,
+      scanned: this.#counts[0]!,
+      recomputed: this.#counts[1]!,
+    };
+  }
+
+  /** The error message. */
+  message(): string {
+    const text = this.bytes.subarray(32);
+    const end = text.indexOf(0);
+    return new TextDecoder().decode(end < 0 ? text : text.subarray(0, end));
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * The native backend: one call of the library an operation.
+ *
+ * @module
+ */
+
+import { readVariable, threadsVariable } from "../../env.ts";
+import type { Backend } from "../backend.ts";
+import { hamming, kmeansLeast, kmeansUpdate, pairwise } from "./arrays.ts";
+import { CpuFlatStore } from "./flat.ts";
+import { CpuIVFStore } from "./ivf.ts";
+import { describeLibrary, setISA, setThreads } from "./native.ts";
+
+export { describeLibrary, type LibraryInfo, setISA, setThreads } from "./native.ts";
+
+/**
+ * Opens the native library, with `METALFAISS_THREADS` and `METALFAISS_ISA` applied.
+ *
+ * @throws {DeviceError} If there is no library; it lists every path tried.
+ */
+export function createCpuBackend(): Backend {
+  const threads = threadsVariable();
+  if (threads !== undefined) setThreads(threads);
+  const isa = readVariable("METALFAISS_ISA");
+  if (isa !== undefined) setISA(isa);
+  describeLibrary();
+  return {
+    name: "cpu",
+    engine: "native",
+    get isa() {
+      return describeLibrary().isa;
+    },
+    get threads() {
+      return describeLibrary().threads;
+    },
+    createFlat: (d) => new CpuFlatStore(d),
+    createIVF: (d, nlist) => new CpuIVFStore(d, nlist),
+    pairwise,
+    hamming,
+    kmeansUpdate,
+    kmeansLeast,
+  };
+}

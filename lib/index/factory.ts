@@ -1,0 +1,135 @@
+/**
+ * Indexes from FAISS's factory strings, and back.
+ *
+ * @module
+ */
+
+import { UnsupportedError } from "../errors.ts";
+import { Metric } from "../metric.ts";
+import { laterIndex, laterIVFCode, laterQuantizer, laterTransform } from "./factory_tokens.ts";
+import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "./flat.ts";
+import { IndexIDMap, IndexIDMap2 } from "./id_map.ts";
+import type { Index, IndexOptions } from "./index.ts";
+import { IndexIVFFlat } from "./ivf_flat.ts";
+
+const idMaps = { IDMap: IndexIDMap, IDMap2: IndexIDMap2 } as const;
+
+/**
+ * An index by its factory string: `Flat`, `IVF<n>,Flat` (`n` may end in `k` or `M`),
+ * `IVF<n>(<quantizer>),Flat`, and `IDMap` or `IDMap2` before or after these.
+ *
+ * @param d Dimension.
+ * @param description FAISS's factory string.
+ * @param metric How vectors are compared.
+ * @param options Backend, and `metricArg` of {@linkcode Metric.Lp}.
+ * @throws {UnsupportedError} If a token is FAISS's but not available yet, naming it.
+ * @throws {RangeError} If a token is unknown or out of place, naming it.
+ *
+ * @example
+ * ```ts
+ * import { indexFactory, reverseIndexFactory } from "@metalfaiss/metalfaiss";
+ * import assert from "node:assert/strict";
+ *
+ * using index = indexFactory(16, "IDMap,IVF4,Flat");
+ * assert.equal(index.isTrained, false);
+ * assert.equal(reverseIndexFactory(index), "IDMap,IVF4,Flat");
+ * ```
+ */
+export function indexFactory(
+  d: number,
+  description: string,
+  metric: Metric = Metric.L2,
+  options: IndexOptions = {},
+): Index {
+  const make = (tokens: string[]): Index => {
+    const fail = (reason: string) => new RangeError(`Cannot parse "${description}": ${reason}`);
+    const empty = tokens.indexOf("");
+    if (empty >= 0) throw fail(`token ${empty + 1} is empty`);
+    const [first, ...rest] = tokens as [string, ...string[]];
+    for (const name of ["IDMap", "IDMap2"] as const) {
+      const inner = first === name
+        ? rest
+        : tokens.at(-1) === name
+        ? tokens.slice(0, -1)
+        : undefined;
+      if (inner === undefined) continue;
+      if (inner.length === 0) throw fail(`${name} wraps nothing`);
+      const wrapped = make(inner);
+      if (wrapped instanceof IndexIDMap) throw fail(`${name} wraps another IDMap`);
+      return owning(new idMaps[name](wrapped));
+    }
+    if (first === "Flat" && rest.length === 0) return makeFlat(d, metric, options);
+    const list = /^IVF(\d+)([kM]?)(?:\((.*)\))?$/.exec(first);
+    if (list && rest.length === 1 && rest[0] === "Flat") {
+      const nlist = Number(list[1]) * { "": 1, k: 1024, M: 1024 ** 2 }[list[2] as "" | "k" | "M"];
+      const quantizer = list[3] === undefined
+        ? makeFlat(d, metric, options)
+        : make(splitTokens(list[3]));
+      return owning(new IndexIVFFlat(quantizer, d, nlist, metric, options));
+    }
+    if (list && rest.length === 0) throw fail(`${first} needs a code after it, like ${first},Flat`);
+    throw explain(description, tokens);
+  };
+  return make(splitTokens(description));
+}
+
+function makeFlat(d: number, metric: Metric, options: IndexOptions): IndexFlat {
+  if (metric === Metric.L2) return new IndexFlatL2(d, options);
+  if (metric === Metric.InnerProduct) return new IndexFlatIP(d, options);
+  return new IndexFlat(d, metric, options);
+}
+
+function owning<T extends IndexIDMap | IndexIVFFlat>(index: T): T {
+  index.ownFields = true;
+  return index;
+}
+
+/** Splits at the commas outside parentheses. */
+function splitTokens(description: string): string[] {
+  const tokens = [""];
+  let depth = 0;
+  for (const letter of description) {
+    if (letter === "(") depth++;
+    if (letter === ")") depth--;
+    if (letter === "," && depth === 0) tokens.push("");
+    else tokens[tokens.length - 1] += letter;
+  }
+  return tokens;
+}
+
+/** The error that names the first token which cannot be made. */
+function explain(description: string, tokens: string[]): Error {
+  const afterIVF = tokens[0]!.startsWith("IVF");
+  for (const [i, token] of tokens.entries()) {
+    const later = laterTransform(token) ?? laterQuantizer(token) ??
+      (afterIVF ? laterIVFCode(token) : undefined) ?? laterIndex(token);
+    if (later !== undefined) {
+      return new UnsupportedError(
+        `Cannot parse "${description}": ${token} (${later}) is not available yet`,
+      );
+    }
+    const available = /^(Flat|IVF\d+[kM]?(\(.*\))?|IDMap2?)$/.test(token);
+    const reason = available ? `token "${token}" is out of place` : `unknown token "${token}"`;
+    const inPlace = i === 0 ? available : token === "Flat" && i === 1 && afterIVF;
+    if (!inPlace) return new RangeError(`Cannot parse "${description}": ${reason}`);
+  }
+  throw new Error(`Cannot parse "${description}": no token is wrong`);
+}
+
+/**
+ * The factory string of an index.
+ *
+ * @param index The index.
+ * @returns A string that {@linkcode indexFactory} makes the same kind of index of.
+ * @throws {UnsupportedError} If the index has no factory string.
+ */
+export function reverseIndexFactory(index: Index): string {
+  if (index instanceof IndexIDMap2) return `IDMap2,${reverseIndexFactory(index.index)}`;
+  if (index instanceof IndexIDMap) return `IDMap,${reverseIndexFactory(index.index)}`;
+  if (index instanceof IndexFlat) return "Flat";
+  if (index instanceof IndexIVFFlat) {
+    const quantizer = reverseIndexFactory(index.quantizer);
+    return `IVF${index.nlist}${quantizer === "Flat" ? "" : `(${quantizer})`},Flat`;
+  }
+  throw new UnsupportedError(`Cannot name a ${index.constructor.name}: it has no factory string`);
+}

@@ -1,0 +1,100 @@
+/**
+ * The tokens of FAISS's grammar that are not available yet, with the class each makes.
+ *
+ * @module
+ */
+
+type Table = readonly (readonly [pattern: RegExp, name: string])[];
+
+const ADDITIVE_NORM = "(_N(none|float|qint8|qint4|cqint8|cqint4|lsq2x4|rq2x4))?";
+const STAGES = "\\d+x\\d+(_\\d+x\\d+)*";
+const SCALAR = /^SQ(0|4|6|8|fp16|bf16|8_direct|8_direct_signed|tqmse[12348]|tq[2345])$/;
+
+const transforms: Table = [
+  [/^PCAW?R?\d+$/, "PCAMatrix"],
+  [/^L2[nN]orm$/, "NormalizationTransform"],
+  [/^RR\d*$/, "RandomRotationMatrix"],
+  [/^HR\d*$/, "HadamardRotation"],
+  [/^ITQ\d*$/, "ITQTransform"],
+  [/^OPQ\d+(_\d+)?$/, "OPQMatrix"],
+  [/^Pad\d+$/, "RemapDimensionsTransform"],
+];
+
+const quantizers: Table = [
+  [/^IVF\d+[kM]?_HNSW\d*$/, "IndexHNSWFlat quantizer"],
+  [/^IVF\d+[kM]?_NSG\d+$/, "IndexNSGFlat quantizer"],
+  [/^IVF\d+[kM]?_SVSVamana\d*(_.+)?$/, "IndexSVSVamana quantizer"],
+  [/^IMI2x\d+$/, "MultiIndexQuantizer"],
+  [/^Residual\d+(x\d+)?$/, "Index2Layer"],
+];
+
+const ivfCodes: Table = [
+  [/^FlatDedup$/, "IndexIVFFlatDedup"],
+  [/^FlatPanorama(\d+(_\d+)?)?$/, "IndexIVFFlatPanorama"],
+  [SCALAR, "IndexIVFScalarQuantizer"],
+  [/^PQ\d+(x\d+)?(np)?$/, "IndexIVFPQ"],
+  [/^PQ\d+\+\d+$/, "IndexIVFPQR"],
+  [/^PQ\d+x4fsr?(_\d+)?$/, "IndexIVFPQFastScan"],
+  [new RegExp(`^RQ${STAGES}${ADDITIVE_NORM}$`), "IndexIVFResidualQuantizer"],
+  [new RegExp(`^LSQ${STAGES}${ADDITIVE_NORM}$`), "IndexIVFLocalSearchQuantizer"],
+  [new RegExp(`^PRQ\\d+x${STAGES}${ADDITIVE_NORM}$`), "IndexIVFProductResidualQuantizer"],
+  [new RegExp(`^PLSQ\\d+x${STAGES}${ADDITIVE_NORM}$`), "IndexIVFProductLocalSearchQuantizer"],
+  [new RegExp(`^(P?RQ|P?LSQ)[\\dx]+x4fsr?(_\\d+)?${ADDITIVE_NORM}$`), "IndexIVFFastScan"],
+  [/^SH\d*[gcm]?$/, "IndexIVFSpectralHash"],
+  [/^RaBitQ[1-9]?$/, "IndexIVFRaBitQ"],
+  [/^RaBitQfs[1-9]?(_\d+)?$/, "IndexIVFRaBitQFastScan"],
+  [/^EDEN[1-8]?(BIASED|BIAS)?$/, "IndexIVFEDEN"],
+];
+
+const indexes: Table = [
+  [/^RFlat$/, "IndexRefineFlat"],
+  [/^Refine\(.*\)$/, "IndexRefine"],
+  [/^RefinePanorama\(.*\)$/, "IndexRefinePanorama"],
+  [/^MinMax(FP16)?$/, "IndexRowwiseMinMax"],
+  [/^FlatL2Panorama\d+(_\d+)?$/, "IndexFlatL2Panorama"],
+  [/^FlatIPPanorama\d+(_\d+)?$/, "IndexFlatIPPanorama"],
+  [/^LSH\d*r?t?$/, "IndexLSH"],
+  [/^ZnLattice\d+x\d+_\d+$/, "IndexLattice"],
+  [SCALAR, "IndexScalarQuantizer"],
+  [/^PQ\d+(x\d+)?(np)?$/, "IndexPQ"],
+  [/^PQ\d+x4fs(_\d+)?$/, "IndexPQFastScan"],
+  [new RegExp(`^RQ${STAGES}${ADDITIVE_NORM}$`), "IndexResidualQuantizer"],
+  [new RegExp(`^RCQ${STAGES}$`), "ResidualCoarseQuantizer"],
+  [new RegExp(`^LSQ${STAGES}${ADDITIVE_NORM}$`), "IndexLocalSearchQuantizer"],
+  [new RegExp(`^LSCQ${STAGES}$`), "LocalSearchCoarseQuantizer"],
+  [new RegExp(`^PRQ\\d+x${STAGES}${ADDITIVE_NORM}$`), "IndexProductResidualQuantizer"],
+  [new RegExp(`^PLSQ\\d+x${STAGES}${ADDITIVE_NORM}$`), "IndexProductLocalSearchQuantizer"],
+  [new RegExp(`^(P?RQ|P?LSQ)[\\dx]+x4fs(_\\d+)?${ADDITIVE_NORM}$`), "IndexFastScan"],
+  [/^RaBitQ[1-9]?$/, "IndexRaBitQ"],
+  [/^RaBitQfs[1-9]?(_\d+)?$/, "IndexRaBitQFastScan"],
+  [/^EDEN[1-8]?(BIASED|BIAS)?$/, "IndexEDEN"],
+  [/^HNSW\d*(_.+)?$/, "IndexHNSW"],
+  [/^NSG\d*(_.+)?$/, "IndexNSG"],
+  [/^SVSFlat$/, "IndexSVSFlat"],
+  [/^SVSVamana\d+$/, "IndexSVSVamana"],
+  [/^SVSIVF\d+$/, "IndexSVSIVF"],
+];
+
+function lookUp(table: Table, token: string): string | undefined {
+  return table.find(([pattern]) => pattern.test(token))?.[1];
+}
+
+/** The class of a transform before an index. */
+export function laterTransform(token: string): string | undefined {
+  return lookUp(transforms, token);
+}
+
+/** The class that finds the lists of an IVF index. */
+export function laterQuantizer(token: string): string | undefined {
+  return lookUp(quantizers, token);
+}
+
+/** The class of a code after an IVF token. */
+export function laterIVFCode(token: string): string | undefined {
+  return lookUp(ivfCodes, token);
+}
+
+/** The class of an index of its own, or around another. */
+export function laterIndex(token: string): string | undefined {
+  return lookUp(indexes, token);
+}

@@ -1,0 +1,88 @@
+/** Classes of FAISS that files can hold and this version can't read, by their four characters. */
+export const UNAVAILABLE: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    IndexPQ: ["IxPQ", "IxPo", "IxPq"],
+    IndexScalarQuantizer: ["IxSQ"],
+    IndexLSH: ["IxHE", "IxHe"],
+    IndexPreTransform: ["IxPT"],
+    IndexRefine: ["IxRF"],
+    IndexRefinePanorama: ["IxRP"],
+    IndexFlatPanorama: ["IxFP", "IxFp"],
+    IndexFlat1D: ["IxF1"],
+    Index2Layer: ["Ix2L"],
+    IndexLattice: ["IxLa"],
+    IndexRowwiseMinMax: ["IRMf"],
+    IndexRowwiseMinMaxFP16: ["IRMh"],
+    IndexResidualQuantizer: ["IxRQ", "IxRq"],
+    IndexLocalSearchQuantizer: ["IxLS"],
+    IndexProductResidualQuantizer: ["IxPR"],
+    IndexProductLocalSearchQuantizer: ["IxPL"],
+    ResidualCoarseQuantizer: ["ImRQ"],
+    MultiIndexQuantizer: ["Imiq"],
+    IndexPQFastScan: ["IPfs"],
+    IndexLocalSearchQuantizerFastScan: ["ILfs"],
+    IndexResidualQuantizerFastScan: ["IRfs"],
+    IndexProductLocalSearchQuantizerFastScan: ["IPLf"],
+    IndexProductResidualQuantizerFastScan: ["IPRf"],
+    IndexRaBitQ: ["Ixrq", "Ixrr"],
+    IndexRaBitQFastScan: ["Irfs", "Irfn"],
+    IndexEDEN: ["IxEe"],
+    IndexHNSW: ["IH00", "IHNf", "IHNp", "IHNs", "IHN2"],
+    IndexHNSWCagra: ["IHNc", "IHc2"],
+    IndexHNSWFlatPanorama: ["IHfP"],
+    IndexNSG: ["INSf", "INSp", "INSs"],
+    IndexNNDescent: ["INNf"],
+    IndexIVFFlatDedup: ["IwFd"],
+    IndexIVFFlatPanorama: ["IwP2", "IwPn"],
+    IndexIVFFlat: ["IvFL"],
+    IndexIVFPQ: ["IvPQ", "IwPQ"],
+    IndexIVFPQR: ["IvQR", "IwQR"],
+    IndexIVFPQFastScan: ["IwPf"],
+    IndexIVFScalarQuantizer: ["IvSQ", "IwSQ", "IwSq"],
+    IndexIVFSpectralHash: ["IwSh"],
+    IndexIVFIndependentQuantizer: ["IwIQ"],
+    IndexIVFResidualQuantizer: ["IwRQ"],
+    IndexIVFLocalSearchQuantizer: ["IwLS"],
+    IndexIVFProductResidualQuantizer: ["IwPR"],
+    IndexIVFProductLocalSearchQuantizer: ["IwPL"],
+    IndexIVFLocalSearchQuantizerFastScan: ["IVLf"],
+    IndexIVFResidualQuantizerFastScan: ["IVRf"],
+    IndexIVFProductLocalSearchQuantizerFastScan: ["NPLf"],
+    IndexIVFProductResidualQuantizerFastScan: ["NPRf"],
+    IndexIVFRaBitQ: ["Iwrq", "Iwrr"],
+    IndexIVFRaBitQFastScan: ["Iwrf", "Iwrn"],
+    IndexIVFEDEN: ["IwEe"],
+    IndexSVSFlat: ["ISVF"],
+    IndexSVSVamana: ["ISVD", "ISV2"],
+    IndexSVSVamanaLVQ: ["ILVQ"],
+    IndexSVSVamanaLeanVec: ["ISVL"],
+    IndexSVSIVF: ["ISID", "ISIQ", "ISIL"],
+    IndexBinaryFlat: ["IBxF"],
+    IndexBinaryIVF: ["IBwF"],
+    IndexBinaryHNSW: ["IBHf"],
+    IndexBinaryHNSWCagra: ["IBHc"],
+    IndexBinaryFromFloat: ["IBFf"],
+    IndexBinaryHash: ["IBHh"],
+    IndexBinaryMultiHash: ["IBHm"],
+    IndexBinaryIDMap: ["IBMp"],
+    IndexBinaryIDMap2: ["IBM2"],
+    BlockInvertedLists: ["ilbl"],
+    OnDiskInvertedLists: ["ilod"],
+    ArrayInvertedListsPanorama: ["ilpn", "ilp2"],
+    "no index": ["null"],
+  }).flatMap(([name, codes]) => codes.map((code) => [code, name])),
+);
+
+/** The largest dimension that FAISS reads. */
+export const MAX_DIMENSION = 2 ** 20;
+
+/** Value that FAISS writes into two places of every header and ignores. */
+export const PLACEHOLDER = 2 ** 20;
+
+/** Bytes of vectors held at once while a file is read or written. */
+export const CHUNK_BYTES = 16 * 1024 * 1024;
+
+/** Rows of `d` floats that fit a chunk. */
+export function chunkRows(d: number, rows: number): number {
+  return Math.max(1, Math.min(rows, Math.floor(CHUNK_BYTES / (4 * d))));
+}

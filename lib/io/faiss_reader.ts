@@ -1,0 +1,204 @@
+import type { Backend } from "../backend/backend.ts";
+import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "../index/flat.ts";
+import { IndexIDMap, IndexIDMap2 } from "../index/id_map.ts";
+import type { Index } from "../index/index.ts";
+import { IndexIVFFlat } from "../index/ivf_flat.ts";
+import { Metric } from "../metric.ts";
+import type { ByteReader } from "./byte_reader.ts";
+import { checkFinite } from "./faiss_checks.ts";
+import { chunkRows, MAX_DIMENSION, UNAVAILABLE } from "./faiss_codes.ts";
+import { readLists, skipDirectMap } from "./faiss_lists.ts";
+
+// Lists of an untrained index take memory with no bytes behind them.
+const MAX_UNTRAINED_LISTS = 2 ** 18;
+const MAX_LISTS = 2 ** 31;
+const ANY_ID = 2n ** 63n;
+const METRICS: ReadonlySet<number> = new Set(Object.values(Metric));
+
+interface Header {
+  d: number;
+  ntotal: number;
+  isTrained: boolean;
+  metric: Metric;
+  metricArg: number;
+}
+
+interface Place {
+  reader: ByteReader;
+  backend: Backend;
+  /** Set inside an id map: ids that the index returns are positions below this. */
+  positions?: number;
+}
+
+/** Reads one index, and those inside it. */
+export async function readRecord(place: Place): Promise<Index> {
+  const { reader } = place;
+  const at = reader.offset;
+  const code = await reader.text(4, "the kind of index");
+  switch (code) {
+    case "IxF2":
+    case "IxFI":
+    case "IxFl":
+      return await readFlat(place, code);
+    case "IwFl":
+      return await readIVFFlat(place);
+    case "IxMp":
+    case "IxM2":
+      // Also what bounds the recursion.
+      if (place.positions !== undefined) {
+        reader.fail(`${code} inside an id map is not available`, at);
+      }
+      return await readIDMap(place, code);
+  }
+  const name = UNAVAILABLE.get(code);
+  return reader.fail(
+    name === undefined
+      ? `${JSON.stringify(code)} is no kind of index`
+      : `${code} (${name}) is not available yet`,
+    at,
+  );
+}
+
+async function readHeader(reader: ByteReader): Promise<Header> {
+  const d = await reader.i32("the dimension");
+  if (d < 1 || d > MAX_DIMENSION) {
+    reader.fail(`the dimension is ${d}, not 1 to ${MAX_DIMENSION}`, reader.offset - 4);
+  }
+  const ntotal = await reader.i64("the number of vectors");
+  if (ntotal < 0n || ntotal > Number.MAX_SAFE_INTEGER) {
+    reader.fail(`the number of vectors is ${ntotal}`, reader.offset - 8);
+  }
+  await reader.i64("the header");
+  await reader.i64("the header");
+  const isTrained = await reader.bool("is_trained");
+  const metric = await reader.i32("the metric");
+  if (!METRICS.has(metric)) reader.fail(`metric ${metric} is not available`, reader.offset - 4);
+  const metricArg = metric > Metric.L2 ? await reader.f32("the metric's argument") : 0;
+  if (!Number.isFinite(metricArg) || metric === Metric.Lp && metricArg <= 0) {
+    reader.fail(`the metric's argument is ${metricArg}`, reader.offset - 4);
+  }
+  return { d, ntotal: Number(ntotal), isTrained, metric: metric as Metric, metricArg };
+}
+
+async function readFlat({ reader, backend }: Place, code: string): Promise<IndexFlat> {
+  const at = reader.offset;
+  const { d, ntotal, isTrained, metric, metricArg } = await readHeader(reader);
+  if (
+    code === "IxF2" && metric !== Metric.L2 || code === "IxFI" && metric !== Metric.InnerProduct
+  ) {
+    reader.fail(`${code} has metric ${metric}`, at);
+  }
+  if (!isTrained) reader.fail("a flat index is marked as not trained", at);
+  const length = await reader.count("the vectors", 4);
+  if (BigInt(length) !== BigInt(ntotal) * BigInt(d)) {
+    reader.fail(`${length} numbers where ${ntotal} vectors of ${d} are needed`, reader.offset - 8);
+  }
+  using stack = new DisposableStack();
+  const options = { metricArg, backend };
+  const index = stack.use(
+    code === "IxF2"
+      ? new IndexFlatL2(d, options)
+      : code === "IxFI"
+      ? new IndexFlatIP(d, options)
+      : new IndexFlat(d, metric, options),
+  );
+  const allowNaN = metric === Metric.NaNEuclidean;
+  const rows = chunkRows(d, ntotal);
+  const chunk = new Float32Array(Math.min(rows, ntotal) * d);
+  for (let row = 0; row < ntotal; row += rows) {
+    const part = chunk.subarray(0, Math.min(rows, ntotal - row) * d);
+    const start = reader.offset;
+    await reader.fill(part, "the vectors");
+    checkFinite(reader, part, d, allowNaN, start, (i) => `row ${row + i}`);
+    await index.store.add(part, allowNaN);
+  }
+  stack.move();
+  return index;
+}
+
+async function readIVFFlat({ reader, backend, positions }: Place): Promise<IndexIVFFlat> {
+  const at = reader.offset;
+  const { d, ntotal, isTrained, metric, metricArg } = await readHeader(reader);
+  const nlist = await reader.u64("nlist");
+  if (nlist < 1n || nlist >= MAX_LISTS) reader.fail(`nlist is ${nlist}`, reader.offset - 8);
+  const nprobe = await reader.u64("nprobe");
+  if (nprobe < 1n || nprobe >= MAX_LISTS) reader.fail(`nprobe is ${nprobe}`, reader.offset - 8);
+
+  using stack = new DisposableStack();
+  const quantizerAt = reader.offset;
+  const quantizer = stack.use(await readQuantizer(reader, backend));
+  if (quantizer.d !== d) {
+    reader.fail(`the quantizer has dimension ${quantizer.d} and the index ${d}`, quantizerAt);
+  }
+  if (isTrained ? quantizer.ntotal !== Number(nlist) : ntotal > 0) {
+    reader.fail(
+      isTrained
+        ? `the quantizer has ${quantizer.ntotal} centroids and nlist is ${nlist}`
+        : `an untrained index has ${ntotal} vectors`,
+      at,
+    );
+  }
+  if (!isTrained && nlist > MAX_UNTRAINED_LISTS) {
+    reader.fail(`an untrained index has ${nlist} lists`, at);
+  }
+  await skipDirectMap(reader, ntotal);
+  const store = stack.use(
+    await readLists(reader, backend, {
+      d,
+      nlist: Number(nlist),
+      ntotal,
+      idLimit: positions === undefined ? ANY_ID : BigInt(positions),
+    }),
+  );
+  const index = IndexIVFFlat.fromParts({
+    quantizer,
+    d,
+    nlist: Number(nlist),
+    metric,
+    metricArg,
+    // FAISS looks at all lists when there are fewer.
+    nprobe: Math.min(Number(nprobe), Number(nlist)),
+    ntotal,
+    isTrained,
+    store,
+  });
+  stack.move();
+  return index;
+}
+
+/** Only a flat one: its labels are list numbers by construction. */
+async function readQuantizer(reader: ByteReader, backend: Backend): Promise<IndexFlat> {
+  const at = reader.offset;
+  const code = await reader.text(4, "the kind of quantizer");
+  if (code === "IxF2" || code === "IxFI" || code === "IxFl") {
+    return await readFlat({ reader, backend }, code);
+  }
+  const name = UNAVAILABLE.get(code) ?? "unknown";
+  return reader.fail(`a quantizer of kind ${code} (${name}) is not available yet`, at);
+}
+
+async function readIDMap(place: Place, code: string): Promise<IndexIDMap> {
+  const { reader } = place;
+  const at = reader.offset;
+  const { d, ntotal, metric } = await readHeader(reader);
+  using stack = new DisposableStack();
+  const index = stack.use(await readRecord({ ...place, positions: ntotal }));
+  if (index.d !== d || index.ntotal !== ntotal || index.metric !== metric) {
+    reader.fail(
+      `a map of ${ntotal} vectors of ${d} (metric ${metric}) holds an index of ` +
+        `${index.ntotal} vectors of ${index.d} (metric ${index.metric})`,
+      at,
+    );
+  }
+  const length = await reader.count("the ids", 8);
+  if (length !== ntotal) reader.fail(`${length} ids for ${ntotal} vectors`, reader.offset - 8);
+  const ids = new BigInt64Array(length);
+  const idsAt = reader.offset;
+  await reader.fill(ids, "the ids");
+  ids.forEach((id, i) => {
+    if (id < 0n) reader.fail(`row ${i} has id ${id}`, idsAt + 8 * i);
+  });
+  const map = (code === "IxM2" ? IndexIDMap2 : IndexIDMap).fromParts(index, ids);
+  stack.move();
+  return map;
+}

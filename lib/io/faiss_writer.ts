@@ -1,0 +1,95 @@
+import { UnsupportedError } from "../errors.ts";
+import { IndexFlat } from "../index/flat.ts";
+import { IndexIDMap, IndexIDMap2 } from "../index/id_map.ts";
+import type { Index } from "../index/index.ts";
+import { IndexIVFFlat } from "../index/ivf_flat.ts";
+import { Metric } from "../metric.ts";
+import type { ByteWriter } from "./byte_writer.ts";
+import { chunkRows, PLACEHOLDER } from "./faiss_codes.ts";
+
+/** Writes one index, and those inside it, as FAISS does. */
+export async function writeRecord(writer: ByteWriter, index: Index): Promise<void> {
+  await index.hold("write", async () => {
+    if (index instanceof IndexFlat) {
+      await writeFlat(writer, index);
+    } else if (index instanceof IndexIVFFlat) {
+      await writeIVFFlat(writer, index);
+    } else if (index instanceof IndexIDMap) {
+      await writeIDMap(writer, index);
+    } else {
+      throw new UnsupportedError(`Cannot write ${index.constructor.name}: it has no file format`);
+    }
+  });
+}
+
+async function writeHeader(writer: ByteWriter, code: string, index: Index): Promise<void> {
+  await writer.text(code);
+  await writer.i32(index.d);
+  await writer.u64(index.ntotal);
+  await writer.u64(PLACEHOLDER);
+  await writer.u64(PLACEHOLDER);
+  await writer.bool(index.isTrained);
+  await writer.i32(index.metric);
+  if (index.metric > Metric.L2) await writer.f32(index.metricArg);
+}
+
+async function writeFlat(writer: ByteWriter, index: IndexFlat): Promise<void> {
+  const { d, metric, ntotal, store } = index;
+  const code = metric === Metric.L2 ? "IxF2" : metric === Metric.InnerProduct ? "IxFI" : "IxFl";
+  await writeHeader(writer, code, index);
+  await writer.u64(ntotal * d);
+  const rows = chunkRows(d, ntotal);
+  const chunk = new Float32Array(rows * d);
+  for (let row = 0; row < ntotal; row += rows) {
+    const part = chunk.subarray(0, Math.min(rows, ntotal - row) * d);
+    store.get(row, part);
+    await writer.bytes(part);
+  }
+}
+
+async function writeIVFFlat(writer: ByteWriter, index: IndexIVFFlat): Promise<void> {
+  const { d, nlist, store } = index;
+  await writeHeader(writer, "IwFl", index);
+  await writer.u64(nlist);
+  await writer.u64(index.nprobe);
+  await writeRecord(writer, index.quantizer);
+  // A direct map of type "none": ours is kept by the store, not the file.
+  await writer.u8(0);
+  await writer.u64(0);
+
+  const sizes = store.sizes();
+  await writer.text("ilar");
+  await writer.u64(nlist);
+  await writer.u64(4 * d);
+  await writeSizes(writer, sizes);
+  for (const [list, size] of sizes.entries()) {
+    if (size === 0) continue;
+    const { x, ids } = store.list(list);
+    await writer.bytes(x);
+    await writer.bytes(ids);
+  }
+}
+
+/** All sizes, or (list, size) pairs where at most half of the lists hold rows. */
+async function writeSizes(writer: ByteWriter, sizes: Float64Array): Promise<void> {
+  const held = Array.from(sizes.entries()).filter(([, size]) => size > 0);
+  if (held.length > Math.floor(sizes.length / 2)) {
+    await writer.text("full");
+    await writer.u64(sizes.length);
+    for (const size of sizes) await writer.u64(size);
+  } else {
+    await writer.text("sprs");
+    await writer.u64(2 * held.length);
+    for (const [list, size] of held) {
+      await writer.u64(list);
+      await writer.u64(size);
+    }
+  }
+}
+
+async function writeIDMap(writer: ByteWriter, index: IndexIDMap): Promise<void> {
+  await writeHeader(writer, index instanceof IndexIDMap2 ? "IxM2" : "IxMp", index);
+  await writeRecord(writer, index.index);
+  await writer.u64(index.idMap.length);
+  await writer.bytes(index.idMap);
+}

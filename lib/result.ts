@@ -1,0 +1,234 @@
+/**
+ * What searches return.
+ *
+ * @module
+ */
+
+import type { RunInfo } from "./backend/backend.ts";
+import { type MimeBundle, tableBundle } from "./display.ts";
+
+/** One neighbour of a query. */
+export interface Hit {
+  /** Its id. */
+  id: number;
+  /** Its distance, or similarity. */
+  distance: number;
+}
+
+function toHits(distances: Float32Array, labels: BigInt64Array, from: number, to: number): Hit[] {
+  const hits: Hit[] = [];
+  for (let i = from; i < to; i++) {
+    const label = labels[i]!;
+    if (label === -1n) continue;
+    if (label > BigInt(Number.MAX_SAFE_INTEGER)) {
+      throw new RangeError(`Cannot show id ${label} as a number: read it from labels`);
+    }
+    hits.push({ id: Number(label), distance: distances[i]! });
+  }
+  return hits;
+}
+
+function checkRow(i: number, nq: number): void {
+  if (!Number.isInteger(i) || i < 0 || i >= nq) {
+    throw new RangeError(`Cannot read row ${i}: there are ${nq} queries`);
+  }
+}
+
+/** Queries that a table shows. */
+const SHOWN_QUERIES = 10;
+
+function hitsTable(
+  rows: Iterable<{ distances: Float32Array; labels: BigInt64Array }>,
+  title: string,
+): MimeBundle {
+  const cells: string[][] = [];
+  for (const { distances, labels } of rows) {
+    const query = String(cells.length);
+    if (cells.length === SHOWN_QUERIES) break;
+    const hits = Array.from(
+      labels.subarray(0, 10),
+      (label, i) => label === -1n ? "–" : `${label} (${distances[i]!.toPrecision(5)})`,
+    );
+    cells.push([query, hits.join("  ")]);
+  }
+  return tableBundle(["query", "id (distance), best first"], cells, title);
+}
+
+/**
+ * The nearest rows of each query, best first.
+ *
+ * @example
+ * ```ts
+ * import { IndexFlatL2 } from "@metalfaiss/metalfaiss";
+ * import assert from "node:assert/strict";
+ *
+ * using index = new IndexFlatL2(2);
+ * await index.add([[0, 0], [3, 4]]);
+ * const found = await index.search([[0, 0]], 3);
+ * assert.deepEqual(found.row(0), [{ id: 0, distance: 0 }, { id: 1, distance: 25 }]);
+ * assert.deepEqual([...found.labels], [0n, 1n, -1n]);
+ * ```
+ */
+export class SearchResult {
+  /** `nq × k` distances; ±FLT_MAX where there is no result. */
+  readonly distances: Float32Array;
+  /** `nq × k` ids; −1 where there is no result. */
+  readonly labels: BigInt64Array;
+  /** Number of queries. */
+  readonly nq: number;
+  /** Results a query. */
+  readonly k: number;
+  /** What ran. */
+  readonly run: RunInfo;
+
+  /**
+   * Wraps the arrays of a search.
+   *
+   * @param distances `nq × k` distances.
+   * @param labels `nq × k` ids.
+   * @param k Results a query.
+   * @param run What ran.
+   */
+  constructor(distances: Float32Array, labels: BigInt64Array, k: number, run: RunInfo) {
+    this.distances = distances;
+    this.labels = labels;
+    this.nq = labels.length / k;
+    this.k = k;
+    this.run = run;
+  }
+
+  /**
+   * The results of one query; missing ones are left out.
+   *
+   * @param i Which query, from 0.
+   * @throws {RangeError} If there is no such query, or an id past 2^53, which only `labels` holds.
+   */
+  row(i: number): Hit[] {
+    checkRow(i, this.nq);
+    return toHits(this.distances, this.labels, i * this.k, (i + 1) * this.k);
+  }
+
+  /** The results of each query. */
+  *[Symbol.iterator](): Generator<Hit[]> {
+    for (let i = 0; i < this.nq; i++) yield this.row(i);
+  }
+
+  *#slices(): Generator<{ distances: Float32Array; labels: BigInt64Array }> {
+    for (let i = 0; i < this.nq; i++) {
+      const [from, to] = [i * this.k, (i + 1) * this.k];
+      yield {
+        distances: this.distances.subarray(from, to),
+        labels: this.labels.subarray(from, to),
+      };
+    }
+  }
+
+  /** What a notebook shows. */
+  [Symbol.for("Jupyter.display")](): MimeBundle {
+    return this.#table();
+  }
+
+  /** What `console.log` shows. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return `SearchResult ${this.#table()["text/plain"]}`;
+  }
+
+  #table(): MimeBundle {
+    return hitsTable(this.#slices(), `${this.nq} queries, k = ${this.k}, ${this.run.backend}`);
+  }
+}
+
+/** A {@linkcode SearchResult} with the vectors that were found. */
+export class SearchAndReconstructResult extends SearchResult {
+  /** `nq × k × d` numbers; NaN where there is no result. */
+  readonly vectors: Float32Array;
+
+  /**
+   * Adds vectors to a search's result.
+   *
+   * @param found The search's result.
+   * @param vectors `nq × k × d` numbers.
+   */
+  constructor(found: SearchResult, vectors: Float32Array) {
+    super(found.distances, found.labels, found.k, found.run);
+    this.vectors = vectors;
+  }
+}
+
+/** The rows within a radius of each query, in order of position. */
+export class RangeSearchResult {
+  /** `nq + 1` offsets: query `i` has the results `lims[i] … lims[i + 1]`. */
+  readonly lims: BigUint64Array;
+  /** Distances. */
+  readonly distances: Float32Array;
+  /** Ids. */
+  readonly labels: BigInt64Array;
+  /** Number of queries. */
+  readonly nq: number;
+  /** What ran. */
+  readonly run: RunInfo;
+
+  /**
+   * Wraps the arrays of a search.
+   *
+   * @param lims `nq + 1` offsets.
+   * @param distances Distances.
+   * @param labels Ids.
+   * @param run What ran.
+   */
+  constructor(
+    lims: BigUint64Array,
+    distances: Float32Array,
+    labels: BigInt64Array,
+    run: RunInfo,
+  ) {
+    this.lims = lims;
+    this.distances = distances;
+    this.labels = labels;
+    this.nq = lims.length - 1;
+    this.run = run;
+  }
+
+  /**
+   * The results of one query.
+   *
+   * @param i Which query, from 0.
+   * @throws {RangeError} If there is no such query, or an id past 2^53, which only `labels` holds.
+   */
+  row(i: number): Hit[] {
+    checkRow(i, this.nq);
+    return toHits(this.distances, this.labels, Number(this.lims[i]), Number(this.lims[i + 1]));
+  }
+
+  /** The results of each query. */
+  *[Symbol.iterator](): Generator<Hit[]> {
+    for (let i = 0; i < this.nq; i++) yield this.row(i);
+  }
+
+  *#slices(): Generator<{ distances: Float32Array; labels: BigInt64Array }> {
+    for (let i = 0; i < this.nq; i++) {
+      const [from, to] = [Number(this.lims[i]), Number(this.lims[i + 1])];
+      yield {
+        distances: this.distances.subarray(from, to),
+        labels: this.labels.subarray(from, to),
+      };
+    }
+  }
+
+  /** What a notebook shows. */
+  [Symbol.for("Jupyter.display")](): MimeBundle {
+    const title =
+      `${this.nq} queries, ${this.labels.length} within the radius, ${this.run.backend}`;
+    return hitsTable(this.#slices(), title);
+  }
+
+  /** What `console.log` shows. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return `RangeSearchResult ${this.#table()["text/plain"]}`;
+  }
+
+  #table(): MimeBundle {
+    const title = `${this.nq} queries, ${this.labels.length} within, ${this.run.backend}`;
+    return hitsTable(this.#slices(), title);
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * Vector search for Deno: FAISS's indexes, metrics and files over a native library.
+ *
+ * @example Index vectors, search them, keep them
+ * ```ts
+ * import { indexFactory, Metric, Random } from "@metalfaiss/metalfaiss";
+ * import assert from "node:assert/strict";
+ *
+ * const random = new Random(1);
+ * const x = Float32Array.from({ length: 1000 * 16 }, () => random.normal());
+ *
+ * using index = indexFactory(16, "IVF16,Flat", Metric.L2);
+ * await index.train(x);
+ * await index.add(x);
+ * const found = await index.search(x.subarray(0, 32), 10, { nprobe: 4 });
+ * for (const hit of found.row(0)) console.log(hit.id, hit.distance);
+ * assert.equal(found.row(1)[0]!.id, 1);
+ * ```
+ *
+ * @module
+ */
+
+export type {
+  Backend,
+  BackendName,
+  FlatStore,
+  IVFStore,
+  Neighbors,
+  RangeNeighbors,
+  RunInfo,
+  StoreSearch,
+} from "./lib/backend/backend.ts";
+export { createReferenceBackend } from "./lib/backend/reference/mod.ts";
+export { backend, useBackend } from "./lib/backend/select.ts";
+export type { MimeBundle } from "./lib/display.ts";
+export * from "./lib/errors.ts";
+export {
+  Clustering,
+  type ClusteringParameters,
+  type ClusteringProgress,
+  type ClusteringTrainOptions,
+  kmeans,
+} from "./lib/index/clustering.ts";
+export type { InitMethod } from "./lib/index/clustering_init.ts";
+export { indexFactory, reverseIndexFactory } from "./lib/index/factory.ts";
+export { IndexFlat, IndexFlatIP, IndexFlatL2 } from "./lib/index/flat.ts";
+export { IndexIDMap, IndexIDMap2 } from "./lib/index/id_map.ts";
+export {
+  type CheckedSearch,
+  Index,
+  type IndexOptions,
+  type SearchParameters,
+  type TrainOptions,
+} from "./lib/index/index.ts";
+export { IndexIVFFlat, type IVFFlatParts } from "./lib/index/ivf_flat.ts";
+export {
+  deserializeIndex,
+  readIndex,
+  type ReadIndexOptions,
+  serializeIndex,
+  writeIndex,
+} from "./lib/io/faiss_file.ts";
+export { type IdInput, Matrix, toIds, toRows, type VectorInput } from "./lib/matrix.ts";
+export { isSimilarity, Metric, metricName } from "./lib/metric.ts";
+export { Random } from "./lib/random.ts";
+export {
+  type Hit,
+  RangeSearchResult,
+  SearchAndReconstructResult,
+  SearchResult,
+} from "./lib/result.ts";
+export * from "./lib/selector.ts";

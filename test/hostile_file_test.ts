@@ -1,0 +1,165 @@
+import assert from "node:assert/strict";
+import { backend as selectedBackend } from "../lib/backend/select.ts";
+import { FormatError } from "../lib/errors.ts";
+import { deserializeIndex, serializeIndex } from "../lib/io/mod.ts";
+import { everyKind, numbers } from "./indexes.ts";
+
+// The one that strangers' files meet.
+const backend = selectedBackend();
+const files = new Map<string, Uint8Array<ArrayBuffer>>();
+for (const [kind, index] of await everyKind(backend)) {
+  files.set(kind, await serializeIndex(index));
+  index.dispose();
+}
+
+// Where things are in the files of test/indexes.ts.
+const D = 4;
+const NTOTAL = 8;
+const IS_TRAINED = 32;
+const METRIC = 33;
+const FLAT_COUNT = 37;
+const NLIST = 37;
+const NPROBE = 45;
+const QUANTIZER = 53;
+const QUANTIZER_ROWS = 12;
+const DIRECT_MAP = QUANTIZER + 45 + 4 * QUANTIZER_ROWS;
+const LISTS = DIRECT_MAP + 9;
+const SIZES = LISTS + 32;
+// Of the sparse one, whose quantizer has 5 rows.
+const SPARSE = QUANTIZER + 45 + 4 * 15 + 9 + 32;
+
+type Patch = (view: DataView) => void;
+
+/** A copy of a file with some values replaced. */
+function forge(kind: string, ...patches: Patch[]): Uint8Array {
+  const bytes = files.get(kind)!.slice();
+  for (const patch of patches) patch(new DataView(bytes.buffer));
+  return bytes;
+}
+const i32 = (at: number, value: number): Patch => (view) => view.setInt32(at, value, true);
+const u64 = (at: number, value: bigint): Patch => (view) => view.setBigUint64(at, value, true);
+const u8 = (at: number, value: number): Patch => (view) => view.setUint8(at, value);
+
+/** Reads the bytes: refused with a FormatError, or an index that can be used. */
+async function readOrRefuse(bytes: Uint8Array, what: string): Promise<boolean> {
+  try {
+    using index = await deserializeIndex(bytes, { backend });
+    if (index.isTrained) {
+      const { labels } = await index.search(numbers(index.d), 3);
+      assert.equal(labels.length, 3, what);
+    }
+    return true;
+  } catch (error) {
+    assert(error instanceof FormatError, `${what}: ${error}`);
+    assert.match(error.message, /^Cannot read the bytes: at byte \d+: .*[^.]$/, what);
+    return false;
+  }
+}
+
+Deno.test("deserializeIndex() refuses every kind of file cut off at any byte", async () => {
+  for (const [kind, bytes] of files) {
+    for (let size = 0; size < bytes.length; size++) {
+      const what = `${kind} cut to ${size} bytes`;
+      assert(!await readOrRefuse(bytes.subarray(0, size), what), what);
+    }
+  }
+});
+
+Deno.test("deserializeIndex() refuses bytes after the end", async () => {
+  for (const [kind, bytes] of files) {
+    const longer = new Uint8Array(bytes.length + 1);
+    longer.set(bytes);
+    assert(!await readOrRefuse(longer, kind), kind);
+  }
+});
+
+Deno.test("deserializeIndex() refuses or survives any flipped bit", async () => {
+  for (const [kind, bytes] of files) {
+    let read = 0;
+    for (let bit = 0; bit < 8 * bytes.length; bit++) {
+      const flipped = bytes.slice();
+      flipped[bit >> 3]! ^= 1 << (bit & 7);
+      if (await readOrRefuse(flipped, `${kind} with bit ${bit} flipped`)) read++;
+    }
+    // Vectors and ids differ by a bit without harm; most of a header does not.
+    assert(read < 8 * bytes.length - 100, `${kind}: ${read} read`);
+  }
+});
+
+Deno.test("deserializeIndex() refuses claims of size without taking memory for them", async () => {
+  const huge = [2n ** 60n, 2n ** 62n, 2n ** 63n - 1n, 2n ** 63n, 2n ** 64n - 1n];
+  const cases: [string, Uint8Array][] = [];
+  for (const n of huge) {
+    cases.push([`${n} vectors`, forge("flat L2", u64(NTOTAL, n))]);
+    cases.push([`${n} numbers`, forge("flat L2", u64(FLAT_COUNT, n))]);
+    cases.push([`${n} of both`, forge("flat L2", u64(NTOTAL, n), u64(FLAT_COUNT, n * 3n))]);
+    cases.push([`${n} vectors in lists`, forge("IVF full", u64(NTOTAL, n))]);
+    cases.push([`${n} lists`, forge("IVF full", u64(NLIST, n))]);
+    cases.push([`${n} lists untrained`, forge("IVF untrained", u64(NLIST, n))]);
+    cases.push([`a list of ${n}`, forge("IVF full", u64(SIZES, n))]);
+    cases.push([`${n} list sizes`, forge("IVF full", u64(SIZES - 8, n))]);
+    cases.push([`a code of ${n} bytes`, forge("IVF full", u64(LISTS + 12, n))]);
+    cases.push([`${n} direct map entries`, forge("IVF full", u64(DIRECT_MAP + 1, n))]);
+  }
+  for (const d of [0, -1, 2 ** 31 - 1, -(2 ** 31), 2 ** 20 + 1]) {
+    for (const kind of files.keys()) cases.push([`${kind} with d ${d}`, forge(kind, i32(D, d))]);
+  }
+  cases.push(
+    ["2^20 × 2^42", forge("flat empty", i32(D, 2 ** 20), u64(NTOTAL, 2n ** 42n))],
+    ["2^18 + 1 lists", forge("IVF untrained", u64(NLIST, 2n ** 18n + 1n))],
+    ["sizes that wrap", forge("IVF full", u64(SIZES, 2n ** 64n - 1n), u64(SIZES + 8, 13n))],
+  );
+  const header = files.get("map")!.subarray(0, 37);
+  const nested = new Uint8Array(100_000 * header.length);
+  for (let at = 0; at < nested.length; at += header.length) nested.set(header, at);
+  cases.push(["100,000 nested maps", nested]);
+
+  const before = Deno.memoryUsage().rss;
+  for (const [what, bytes] of cases) assert(!await readOrRefuse(bytes, what), what);
+  const growth = Deno.memoryUsage().rss - before;
+  assert(growth < 64 * 2 ** 20, `memory grew by ${growth} bytes`);
+});
+
+Deno.test("deserializeIndex() refuses fields that contradict each other", async () => {
+  const map = files.get("map")!.length;
+  const ofIVF = files.get("map2 of IVF")!;
+  // The last bytes of the wrapped index are ids, just before the map's length.
+  const inner = ofIVF.length - 12 * 8 - 8;
+  const cases: [string, Uint8Array, RegExp][] = [
+    ["not canonical", forge("flat L2", u8(IS_TRAINED, 2)), /is_trained is 2, not 0 or 1/],
+    ["untrained flat", forge("flat L2", u8(IS_TRAINED, 0)), /marked as not trained/],
+    ["unknown metric", forge("flat Lp", i32(METRIC, 5)), /metric 5 is not available/],
+    ["Gower", forge("flat Lp", i32(METRIC, 25)), /metric 25 is not available/],
+    ["IxF2 of IP", forge("flat L2", i32(METRIC, 0)), /IxF2 has metric 0/],
+    ["p = 0", forge("flat Lp", i32(METRIC + 4, 0)), /metric's argument is 0/],
+    ["p = NaN", forge("flat Lp", i32(METRIC + 4, 0x7fc00000)), /metric's argument is NaN/],
+    ["one vector less", forge("flat L2", u64(NTOTAL, 11n)), /36 numbers where 11 vectors of 3/],
+    ["nprobe 0", forge("IVF full", u64(NPROBE, 0n)), /nprobe is 0/],
+    ["nlist 0", forge("IVF full", u64(NLIST, 0n)), /nlist is 0/],
+    ["nlist 5", forge("IVF full", u64(NLIST, 5n)), /4 centroids and nlist is 5/],
+    ["other d", forge("IVF full", i32(D, 4)), /quantizer has dimension 3 and the index 4/],
+    ["untrained", forge("IVF full", u8(IS_TRAINED, 0)), /an untrained index has 12 vectors/],
+    ["quantizer", forge("IVF full", u8(QUANTIZER + 2, 0x48)), /quantizer of kind IxH2/],
+    ["direct map", forge("IVF full", u8(DIRECT_MAP, 3)), /direct map has type 3/],
+    ["lists", forge("IVF full", u64(LISTS + 4, 3n)), /3 inverted lists where nlist is 4/],
+    ["codes", forge("IVF full", u64(LISTS + 12, 16n)), /codes have 16 bytes and 12 are needed/],
+    ["sizes", forge("IVF full", u64(SIZES, 1n), u64(SIZES + 8, 1n)), /inverted lists hold \d+ vec/],
+    ["sparse list", forge("IVF sparse", u64(SPARSE, 5n)), /list 5 where nlist is 5/],
+    [
+      "sparse size",
+      forge("IVF sparse", u64(SPARSE + 8, 2n)),
+      /list \d of 2 vectors where all are 1/,
+    ],
+    ["id of a map", forge("map", u64(map - 8, 2n ** 63n)), /row 11 has id -9223372036854775808/],
+    ["map length", forge("map", u64(map - 12 * 8 - 8, 11n)), /11 ids for 12 vectors/],
+    ["position", forge("map2 of IVF", u64(inner - 8, 12n)), /has id 12/],
+    ["map's d", forge("map", i32(D, 4)), /a map of 12 vectors of 4/],
+  ];
+  for (const [what, bytes, message] of cases) {
+    await assert.rejects(deserializeIndex(bytes, { backend }), (error) => {
+      assert(error instanceof FormatError, what);
+      assert.match(error.message, message, what);
+      return true;
+    });
+  }
+});
