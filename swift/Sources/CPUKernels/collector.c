@@ -146,7 +146,7 @@ static void resolve(const cpu_scan *scan, uint64_t query, cpu_collector *c) {
   free(heap);
 }
 
-uint64_t cpu_collector_capacity(uint64_t k) { return 2 * k + 32; }
+uint64_t cpu_collector_capacity(uint64_t k) { return 2 * k + k / 2 + 32; }
 
 void cpu_collector_place(cpu_collector *c, void *memory, uint64_t capacity) {
   c->location = memory;

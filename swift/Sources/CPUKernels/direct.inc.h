@@ -8,11 +8,10 @@ INLINE void sum_four(vf a, vf b, vf c, vf d, float *out) {
   vf ab = LOW(a, b) + HIGH(a, b), cd = LOW(c, d) + HIGH(c, d);
   float lanes[LANES];
   store(lanes, LOW(ab, cd) + HIGH(ab, cd));  // a c b d, a c b d …
-  typedef float four __attribute__((ext_vector_type(4)));
-  four sum;
+  vf4 sum;
   memcpy(&sum, lanes, sizeof sum);
   UNROLL for (uint32_t i = 4; i < LANES; i += 4) {
-    four next;
+    vf4 next;
     memcpy(&next, lanes + i, sizeof next);
     sum += next;
   }

@@ -6,8 +6,8 @@
 
 // Half an ulp of a float, with room for the second-order terms.
 #define HALF_ULP 6.1e-8f
-// Two roundings to bfloat16 a product: 2 · 2⁻⁹, with the same room.
-#define BF16_PRODUCT 3.95e-3f
+// Room for the rounding of a measured length.
+#define MEASURED 1.001f
 
 enum { inner_product = 0, l2 = 1, cosine = 100 };
 
@@ -40,7 +40,7 @@ static inline uint64_t query_number(const uint32_t *index, uint32_t first, uint3
   return index ? index[i] : (uint64_t)first + i;
 }
 
-void cpu_pack_queries(const cpu_scan *scan, const float *center, cpu_queries *out, float *scratch) {
+void cpu_pack_queries(const cpu_scan *scan, const float *center, cpu_queries *out, uint32_t *scratch) {
   const cpu_kernels *kernels = scan->kernels;
   uint32_t d = scan->source.d, metric = scan->source.metric;
   unsigned char *panel = out->panels;
@@ -49,20 +49,23 @@ void cpu_pack_queries(const cpu_scan *scan, const float *center, cpu_queries *ou
     uint32_t left = out->n - start;
     uint32_t width = panel_queries(kernels, left), n = left < width ? left : width;
     const float *rows[CPU_MAX_QUERIES];
-    float scale[CPU_MAX_QUERIES], squares[CPU_MAX_QUERIES];
+    float scale[CPU_MAX_QUERIES], squares[CPU_MAX_QUERIES], errors[CPU_MAX_QUERIES] = {0};
     for (uint32_t i = 0; i < n; i++) {
       rows[i] = scan->queries + query_number(out->index, out->first, start + i) * d;
       if (metric == cosine) scale[i] = inverse_length(kernels, rows[i], d);
     }
-    bool bf16 = out->variant == CPU_TILE_BF16;
-    float *floats = bf16 ? scratch : (float *)panel;
     // ⟨x, y⟩ = ⟨x − c, y − c⟩ + ⟨c, y − c⟩ + ⟨x, c⟩: a tile computes the first, its rows start
     // at the second, and the third is the query's own.
-    kernels->pack(rows, n, width, d, metric == cosine ? scale : NULL, center, metric == l2 ? -2 : -1, width, floats,
-                  squares, NULL);
-    if (bf16) kernels->pair_bf16(floats, d, width, (uint32_t *)panel);
+    const float *scales = metric == cosine ? scale : NULL;
+    float factor = metric == l2 ? -2 : -1;
+    if (out->variant == CPU_TILE_BF16)
+      kernels->pack_bf16(rows, n, width, d, 0, scales, center, factor, width, (uint32_t *)panel, squares, NULL, errors,
+                         scratch);
+    else
+      kernels->pack(rows, n, width, d, 0, scales, center, factor, width, (float *)panel, squares, NULL);
     for (uint32_t i = 0; i < n; i++) {
       out->norms[start + i] = sqrtf(squares[i]);
+      out->errors[start + i] = sqrtf(errors[i]);
       if (metric == l2)
         out->bias[start + i] = squares[i];
       else if (center)
@@ -76,9 +79,14 @@ void cpu_pack_queries(const cpu_scan *scan, const float *center, cpu_queries *ou
   }
 }
 
-void cpu_pack_rows(const cpu_scan *scan, const float *center, const float *base, cpu_rows *out, float *scratch) {
+// How far before it is packed a row is asked for: its sums leave memory idle otherwise. Past the
+// block lie the rows of the next one, and an address past the end asks for nothing.
+#define AHEAD 32
+
+void cpu_pack_rows(const cpu_scan *scan, const float *center, const float *base, cpu_rows *out, uint32_t *scratch) {
   const cpu_kernels *kernels = scan->kernels;
   uint32_t d = scan->source.d, metric = scan->source.metric, width = kernels->panel;
+  size_t ahead = out->positions ? 0 : (size_t)AHEAD * d;
   size_t panel_bytes = width * pair_words(out->variant, d) * 4;
   for (uint32_t p = 0, start = 0; start < out->n; p++, start += width) {
     uint32_t n = out->n - start < width ? out->n - start : width;
@@ -88,14 +96,18 @@ void cpu_pack_rows(const cpu_scan *scan, const float *center, const float *base,
       rows[i] = base + (size_t)(out->positions ? out->positions[start + i] : start + i) * d;
       if (metric == cosine) scale[i] = inverse_length(kernels, rows[i], d);
     }
-    bool bf16 = out->variant == CPU_TILE_BF16;
-    float *floats = bf16 ? scratch : (float *)(out->panels + p * panel_bytes);
-    kernels->pack(rows, n, width, d, metric == cosine ? scale : NULL, center, 1, width, floats, squares,
-                  metric != l2 && center ? init : NULL);
-    if (bf16) kernels->pair_bf16(floats, d, width, (uint32_t *)(out->panels + p * panel_bytes));
-    float longest = 0;
+    float errors[CPU_MAX_PANEL] = {0}, *products = metric != l2 && center ? init : NULL;
+    const float *scales = metric == cosine ? scale : NULL;
+    unsigned char *panel = out->panels + p * panel_bytes;
+    if (out->variant == CPU_TILE_BF16)
+      kernels->pack_bf16(rows, n, width, d, ahead, scales, center, 1, width, (uint32_t *)panel, squares, products, errors,
+                         scratch);
+    else
+      kernels->pack(rows, n, width, d, ahead, scales, center, 1, width, (float *)panel, squares, products);
+    float longest = 0, roughest = 0;
     for (uint32_t i = 0; i < n; i++) {
       longest = squares[i] > longest || isnan(squares[i]) ? squares[i] : longest;
+      roughest = errors[i] > roughest || isnan(errors[i]) ? errors[i] : roughest;
       if (metric == l2)
         init[i] = squares[i];
       else if (!center)
@@ -103,23 +115,26 @@ void cpu_pack_rows(const cpu_scan *scan, const float *center, const float *base,
     }
     for (uint32_t i = n; i < width; i++) init[i] = 0;
     out->longest[p] = longest;
+    out->roughest[p] = roughest;
   }
 }
 
-// The error of a tile's key is at most slope · Y + square · Y² + rest, Y the longest row.
+// The error of a tile's key is at most slope · Y + rough · E + square · Y² + rest: Y is the longest row of
+// the panel, E the longest rounding error. By Cauchy and Schwarz |⟨x, y⟩ − ⟨x̂, ŷ⟩| ≤ |δx||y| + |x̂||δy|.
 typedef struct margins {
-  float slope[CPU_MAX_QUERIES], rest[CPU_MAX_QUERIES], square;
+  float slope[CPU_MAX_QUERIES], rough[CPU_MAX_QUERIES], rest[CPU_MAX_QUERIES], square;
 } margins;
 
 static void set_margins(const cpu_scan *scan, const cpu_queries *queries, uint32_t start, uint32_t n, margins *m) {
   uint32_t d = scan->source.d;
   float rounding = ((float)d + 12) * HALF_ULP;
-  float product = queries->variant == CPU_TILE_BF16 ? BF16_PRODUCT : 0;
   bool is_l2 = scan->source.metric == l2;
+  float factor = is_l2 ? 2 : 1;
   m->square = is_l2 ? rounding : 0;
   for (uint32_t i = 0; i < n; i++) {
-    float x = queries->norms[start + i], bias = fabsf(queries->bias[start + i]);
-    m->slope[i] = (is_l2 ? 2 : 1) * x * (rounding + product) + rounding * queries->center;
+    float x = queries->norms[start + i], error = queries->errors[start + i], bias = fabsf(queries->bias[start + i]);
+    m->slope[i] = factor * (x * rounding + error * MEASURED) + rounding * queries->center;
+    m->rough[i] = factor * (x + error) * MEASURED;
     // Cosine rounds its unit rows before centring them.
     m->rest[i] = (is_l2 ? rounding * x * x : 0) + 4 * HALF_ULP * bias + 4 * ((float)d + 1) * FLT_MIN +
                  (scan->source.metric == cosine ? 8 * HALF_ULP : 0);
@@ -162,8 +177,12 @@ void cpu_scan_tiles(const cpu_scan *scan, const cpu_queries *queries, const cpu_
     uint32_t held_back[CPU_MAX_QUERIES] = {0};
     for (uint32_t i = 0; i < n; i++) base[i] = tile_limit(scan, number[i], queries->bias[start + i], m.rest[i]);
     for (uint32_t p = 0, row = 0; row < rows->n; p++, row += width) {
-      float square = rows->longest[p], longest = sqrtf(square), limits[CPU_MAX_QUERIES];
-      for (uint32_t i = 0; i < CPU_MAX_QUERIES; i++) limits[i] = base[i] + m.slope[i] * longest + m.square * square;
+      float square = rows->longest[p], longest = sqrtf(square), roughest = sqrtf(rows->roughest[p]);
+      float error[CPU_MAX_QUERIES], limits[CPU_MAX_QUERIES];
+      for (uint32_t i = 0; i < CPU_MAX_QUERIES; i++) {
+        error[i] = m.slope[i] * longest + m.rough[i] * roughest + m.square * square;
+        limits[i] = base[i] + error[i];
+      }
       uint32_t held = rows->n - row < width ? rows->n - row : width;
       uint64_t valid = held == 64 ? ~0ull : (1ull << held) - 1;
       const unsigned char *row_panel = rows->panels + p * width * words * 4;
@@ -176,17 +195,17 @@ void cpu_scan_tiles(const cpu_scan *scan, const cpu_queries *queries, const cpu_
         uint32_t i = hits[h].query;
         if (i >= n) break;  // padding
         float bias = queries->bias[start + i];
-        float margin = m.slope[i] * longest + m.square * square + m.rest[i];
+        float margin = error[i] + m.rest[i];
         for (; h < count && hits[h].query == i; h++) {
           if (held_back[i] == PENDING) {
             cpu_collector_push(scan, number[i], pending[i], PENDING);
             held_back[i] = 0;
             base[i] = tile_limit(scan, number[i], bias, m.rest[i]);
           }
-          float key = hits[h].key + bias, error = margin + 2 * HALF_ULP * fabsf(key);
+          float key = hits[h].key + bias, half = margin + 2 * HALF_ULP * fabsf(key);
           uint32_t offset = row + hits[h].row;
           if (rows->positions) offset = rows->positions[offset];
-          pending[i][held_back[i]++] = (cpu_candidate){key - error, key + error, rows->first + offset};
+          pending[i][held_back[i]++] = (cpu_candidate){key - half, key + half, rows->first + offset};
         }
       }
     }

@@ -65,15 +65,21 @@ INLINE uint32_t mask_within(vf a, float limit) {
 #endif
 }
 
+typedef float vf4 __attribute__((ext_vector_type(4)));
+
 INLINE float sum_lanes(vf v) {
 #if LANES == 1
   return v;
 #else
-  float lanes[LANES];
-  store(lanes, v);
-  for (uint32_t half = LANES / 2; half > 0; half /= 2)
-    for (uint32_t i = 0; i < half; i++) lanes[i] += lanes[i + half];
-  return lanes[0];
+#if LANES == 16
+  vf8 eight = v.lo + v.hi;
+  vf4 four = eight.lo + eight.hi;
+#elif LANES == 8
+  vf4 four = v.lo + v.hi;
+#else
+  vf4 four = v;
+#endif
+  return (four.x + four.z) + (four.y + four.w);
 #endif
 }
 

@@ -18,7 +18,7 @@ const cpu_kernels FN(cpu_table) = {
     .tile_f32 = FN(tile_f32),
 #if defined(ISA_BF16)
     .bf16 = true,
-    .pair_bf16 = FN(pair_bf16),
+    .pack_bf16 = FN(pack_bf16),
     .tile_bf16 = FN(tile_bf16),
 #endif
     .direct_l2 = FN(direct_l2),

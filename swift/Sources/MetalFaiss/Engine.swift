@@ -7,6 +7,7 @@ final class Engine: @unchecked Sendable {
 
   let pool: Pool
   let kernels: UnsafePointer<cpu_kernels>
+  let shelf = WorkspaceShelf()
 
   private init(threads: Int, kernels: UnsafePointer<cpu_kernels>) {
     pool = Pool(threads: threads)

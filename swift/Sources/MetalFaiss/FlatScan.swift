@@ -8,7 +8,6 @@ struct FlatScan {
   private let flat: Flat
   private let search: Search
   private let center: [Float]
-  private let workspaces: Workspaces
 
   /// Bytes of a packed block of rows: half of a core's second-level cache or less.
   private static let blockBytes = 256 << 10
@@ -26,7 +25,6 @@ struct FlatScan {
     source.metric_arg = request.argument
     search = try Search(request, queries: queries, source: source, call: call)
     center = request.isTiled ? flat.center(request.metric) : []
-    workspaces = Workspaces(search.engine.pool)
   }
 
   /// Scans block by block. `finish` writes some queries' results while they are warm, where the scan can;
@@ -51,7 +49,7 @@ struct FlatScan {
           try scanRows()
         }
       }
-      try workspaces.rethrow()
+      try search.workspaces.rethrow()
       try search.call.throwIfCancelled()
       try after(search, finished)
       try search.end()
@@ -75,7 +73,7 @@ struct FlatScan {
     search.variants |= tiled ? MF_DIRECT_F32.rawValue : MF_PAIRWISE_F64.rawValue
     let used = search.engine.pool.forEach(items, parallel: work > 200_000) { item, worker in
       if search.call.isCancelled { return }
-      workspaces.run(worker) { workspace in
+      search.workspaces.run(worker) { workspace in
         let start = item * step
         let n = min(step, flat.count - start)
         let selected = try select(start, n, workspace)
@@ -109,7 +107,7 @@ struct FlatScan {
         let used = search.engine.pool.forEach(left.count) { slot, worker in
           if search.call.isCancelled || coarse { return }
           done[slot] = true
-          workspaces.run(worker) { try body(left[slot], $0, variant) }
+          search.workspaces.run(worker) { try body(left[slot], $0, variant) }
           if variant == MF_TILE_BF16.rawValue, worker == 0 {
             let share = Double(slot + 1) / Double(items)
             coarse = search.isTooCoarse(share * Double(search.count) * Double(flat.count))
@@ -127,7 +125,7 @@ struct FlatScan {
     let d = flat.d
     let kernels = search.engine.kernels
     let panel = Int(kernels.pointee.panel)
-    let packed = Workspace()
+    let packed = search.workspaces.shared
     var queries = cpu_queries()
     let rowBytes = d * (search.preferredTile == MF_TILE_BF16.rawValue ? 2 : 4)
     let block = max(panel, min(2048, Self.blockBytes / rowBytes / panel * panel))
@@ -144,7 +142,7 @@ struct FlatScan {
         var rows = try workspace.rows(kernels, variant: variant, n: min(block, chosen - from), d: d)
         rows.positions = selected.map { UnsafePointer($0.0 + from) }
         rows.first = UInt64(start + (selected == nil ? from : 0))
-        let scratch = try workspace.prepareScratch(kernels, d: d)
+        let scratch = try workspace.prepareScratch(d: d)
         withUnsafePointer(to: search.scan) { scan in
           cpu_pack_rows(scan, center, flat.rows.start + Int(rows.first) * d, &rows, scratch)
           cpu_scan_tiles(scan, &queries, &rows)
@@ -162,40 +160,41 @@ struct FlatScan {
       - Int(cpu_queries_bytes(kernels, all.variant, 0, UInt32(d)))
     search.engine.pool.forEach((search.count + group - 1) / group, parallel: search.count * d > 50_000) {
       item, worker in
-      workspaces.run(worker) { workspace in
+      search.workspaces.run(worker) { workspace in
         let start = item * group
         var part = all
         part.n = UInt32(min(group, search.count - start))
         part.first = UInt32(start)
         part.norms = all.norms + start
+        part.errors = all.errors + start
         part.bias = all.bias + start
         part.panels = all.panels + item * bytes
-        let scratch = try workspace.prepareScratch(kernels, d: d)
+        let scratch = try workspace.prepareScratch(d: d)
         withUnsafePointer(to: search.scan) { cpu_pack_queries($0, center, &part, scratch) }
       }
     }
-    try workspaces.rethrow()
+    try search.workspaces.rethrow()
   }
 
   private func scanSharedRows(_ finish: (Search, Range<Int>) -> Void) throws {
     let d = flat.d
     let kernels = search.engine.kernels
     let panel = Int(kernels.pointee.panel)
-    let shared = Workspace()
+    let shared = search.workspaces.shared
     var all = cpu_rows()
     let rowBytes = d * (search.preferredTile == MF_TILE_BF16.rawValue ? 2 : 4)
     let block = max(panel, Self.blockBytes / rowBytes / panel * panel)
     let group = Int(kernels.pointee.tile) * 16
     try runTiles((search.count + group - 1) / group) { variant in
       all = try shared.rows(kernels, variant: variant, n: flat.count, d: d)
-      let scratch = try shared.prepareScratch(kernels, d: d)
+      let scratch = try shared.prepareScratch(d: d)
       withUnsafePointer(to: search.scan) { cpu_pack_rows($0, center, flat.rows.start, &all, scratch) }
     } _: { item, workspace, variant in
       let start = item * group
       let n = min(group, search.count - start)
       var queries = try workspace.queries(kernels, variant: variant, n: n, d: d)
       queries.first = UInt32(start)
-      let scratch = try workspace.prepareScratch(kernels, d: d)
+      let scratch = try workspace.prepareScratch(d: d)
       let words = variant == MF_TILE_BF16.rawValue ? (d + 1) / 2 : d
       withUnsafePointer(to: search.scan) { scan in
         cpu_pack_queries(scan, center, &queries, scratch)
@@ -205,6 +204,7 @@ struct FlatScan {
           rows.first = UInt64(from)
           rows.`init` = all.`init` + from
           rows.longest = all.longest + from / panel
+          rows.roughest = all.roughest + from / panel
           rows.panels = all.panels + from * words * 4
           cpu_scan_tiles(scan, &queries, &rows)
         }

@@ -8,7 +8,6 @@ struct IVFScan {
   private let search: Search
   private let probes: UnsafePointer<Int64>
   private let nprobe: Int
-  private let workspaces: Workspaces
 
   /// Part of a list and the queries that probe it.
   private struct Item {
@@ -33,7 +32,6 @@ struct IVFScan {
     let source = cpu_source(
       rows: nil, segments: ivf.segments.start, d: UInt32(ivf.d), metric: request.metric, metric_arg: request.argument)
     search = try Search(request, queries: queries, source: source, call: call)
-    workspaces = Workspaces(search.engine.pool)
     for i in 0..<request.nq * nprobe where probes[i] < -1 || probes[i] >= Int64(ivf.lists.count) {
       throw Failure.value("query \(i / nprobe) probes list \(probes[i]) of \(ivf.lists.count)")
     }
@@ -99,14 +97,14 @@ struct IVFScan {
     let used = search.engine.pool.forEach(items.count, parallel: work * ivf.d > 100_000) { at, worker in
       if search.call.isCancelled { return }
       let item = items[at]
-      workspaces.run(worker) { try scan(item, order + item.queries.lowerBound, variant, $0) }
+      search.workspaces.run(worker) { try scan(item, order + item.queries.lowerBound, variant, $0) }
       if worker == 0, variant == MF_TILE_BF16.rawValue {
         seen += Double(item.rows.count * item.queries.count)
         if at & 63 == 63, search.isTooCoarse(2 * seen) { variant = MF_TILE_F32.rawValue }
       }
     }
     search.threads = max(search.threads, used)
-    try workspaces.rethrow()
+    try search.workspaces.rethrow()
   }
 
   private func scan(_ item: Item, _ order: UnsafePointer<UInt32>, _ variant: UInt32, _ workspace: Workspace) throws {
@@ -139,7 +137,7 @@ struct IVFScan {
         return
       }
       search.variants |= variant
-      let scratch = try workspace.prepareScratch(kernels, d: d)
+      let scratch = try workspace.prepareScratch(d: d)
       var queries = try workspace.queries(kernels, variant: variant, n: Int(nq), d: d)
       queries.index = order
       try withUnsafeTemporaryAllocation(of: Float.self, capacity: d) { center in

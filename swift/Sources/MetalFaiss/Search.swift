@@ -41,6 +41,7 @@ final class Search {
   let call: Call
   /// Queries a block holds at most.
   let blockSize: Int
+  let workspaces: Workspaces
   private(set) var scan: cpu_scan
   private(set) var first = 0
   private(set) var count = 0
@@ -64,6 +65,7 @@ final class Search {
     let each = capacity * Int(CPU_CANDIDATE_BYTES) + MemoryLayout<cpu_collector>.stride
     blockSize = max(1, min(request.nq, Self.collectorBytes / each, Self.queryBytes / (d * 4)))
     scan = cpu_scan()
+    workspaces = engine.shelf.borrow(threads: engine.pool.threads)
     try collectors.reserve(blockSize, used: 0)
     if request.k > 0 {
       let (wanted, overflow) = blockSize.multipliedReportingOverflow(by: capacity * Int(CPU_CANDIDATE_BYTES))
@@ -79,6 +81,7 @@ final class Search {
     releaseRanges()
     collectors.release()
     items.release()
+    engine.shelf.giveBack(workspaces)
   }
 
   /// Starts a block of queries.

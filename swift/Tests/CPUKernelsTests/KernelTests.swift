@@ -52,7 +52,7 @@ final class KernelTests: XCTestCase {
           x.withUnsafeBufferPointer { x in
             let rows: [UnsafePointer<Float>?] = (0..<n).map { x.baseAddress! + $0 * d }
             table.pointee.pack(
-              rows, UInt32(n), UInt32(width), UInt32(d), scale, center, -2, UInt32(width), &out, &squares, &products)
+              rows, UInt32(n), UInt32(width), UInt32(d), 0, scale, center, -2, UInt32(width), &out, &squares, &products)
           }
           for i in 0..<n {
             var square: Float = 0

@@ -41,11 +41,15 @@ typedef struct cpu_kernels {
   // Transposes n rows into out[j * stride + i] = factor * (scale[i] * rows[i][j] - center[j]),
   // zero for the lanes from n to width; squares[i] = sum of squares before factor, and
   // products[i] = -sum of center * them, unless NULL.
-  // out holds `lanes` floats of slack after its end.
-  void (*pack)(const float *const *rows, uint32_t n, uint32_t width, uint32_t d, const float *scale,
+  // out holds `lanes` floats of slack after its end. Meanwhile asks memory for what lies `ahead`
+  // floats after each row.
+  void (*pack)(const float *const *rows, uint32_t n, uint32_t width, uint32_t d, size_t ahead, const float *scale,
                const float *center, float factor, uint32_t stride, float *out, float *squares, float *products);
-  // panel [d][width] of floats to [ceil(d/2)][width] pairs of bfloat16.
-  void (*pair_bf16)(const float *panel, uint32_t d, uint32_t width, uint32_t *out);
+  // The same as pairs of bfloat16: out[(j / 2) * stride + i], and errors[i] = sum of the squares of
+  // what rounding took, before factor. scratch: 16 * (ceil(d / 32) * 16) words.
+  void (*pack_bf16)(const float *const *rows, uint32_t n, uint32_t width, uint32_t d, size_t ahead,
+                    const float *scale, const float *center, float factor, uint32_t stride, uint32_t *out, float *squares,
+                    float *products, float *errors, uint32_t *scratch);
   // init[row] + sum of query * row, for `queries` (4, 8 or a full tile) by one panel of rows.
   // Writes those not above limits[query] among the rows of `valid`; returns how many.
   uint32_t (*tile_f32)(uint32_t queries, const float *query_panel, const float *row_panel, uint32_t d,
@@ -137,7 +141,8 @@ typedef struct cpu_queries {
   uint32_t variant;
   const uint32_t *index;  // number of each in the search, or NULL: first + i
   uint32_t first;
-  float *norms;  // length after centring
+  float *norms;   // length after centring
+  float *errors;  // length of what rounding to bfloat16 took
   float center;  // length of the centre
   float *bias;   // added to a tile's value to make the key
   unsigned char *panels;
@@ -150,16 +155,17 @@ typedef struct cpu_rows {
   uint64_t first;             // location of offset 0
   float *init;                // per row: starting value of a tile
   float *longest;             // per panel: largest squared length after centring
+  float *roughest;            // per panel: largest squared rounding error
   unsigned char *panels;
 } cpu_rows;
 
 // Bytes that packing n queries, or n rows, takes (panels only).
 size_t cpu_queries_bytes(const cpu_kernels *kernels, uint32_t variant, uint64_t n, uint32_t d);
 size_t cpu_rows_bytes(const cpu_kernels *kernels, uint32_t variant, uint64_t n, uint32_t d);
-// center: d floats or NULL. scratch: panel × (d + 1) floats for bf16.
-void cpu_pack_queries(const cpu_scan *scan, const float *center, cpu_queries *out, float *scratch);
+// center: d floats or NULL. scratch: 16 * (d + 32) words.
+void cpu_pack_queries(const cpu_scan *scan, const float *center, cpu_queries *out, uint32_t *scratch);
 // base: the row of offset 0.
-void cpu_pack_rows(const cpu_scan *scan, const float *center, const float *base, cpu_rows *out, float *scratch);
+void cpu_pack_rows(const cpu_scan *scan, const float *center, const float *base, cpu_rows *out, uint32_t *scratch);
 void cpu_scan_tiles(const cpu_scan *scan, const cpu_queries *queries, const cpu_rows *rows);
 // Rows where they lie against up to 4 queries at a time.
 void cpu_scan_direct(const cpu_scan *scan, const uint32_t *index, uint32_t first, uint32_t nq, const float *base,
