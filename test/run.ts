@@ -31,6 +31,29 @@ async function count(report: string, ok: boolean): Promise<[passed: number, fail
   return [Number(tests ?? 0) - failed - skipped, ok ? failed : Math.max(failed, 1)];
 }
 
+/** Runs the Swift package's tests, where there is a toolchain; its last line counts them. */
+async function swiftTests(): Promise<[passed: number, failed: number]> {
+  console.log("\n== Swift");
+  let output;
+  try {
+    output = await new Deno.Command("swift", {
+      args: ["test", "--package-path", "swift"],
+      cwd: new URL("../", import.meta.url),
+      stdin: "null",
+    }).output();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    console.log("no Swift toolchain here");
+    return [0, 0];
+  }
+  const decoder = new TextDecoder();
+  const text = decoder.decode(output.stdout) + decoder.decode(output.stderr);
+  const [line, tests, failures] = text.match(/Executed (\d+) tests, with (\d+) failure/) ?? [];
+  console.log(output.success && line !== undefined ? line + "s" : text);
+  const failed = Number(failures ?? 0);
+  return [Number(tests ?? 0) - failed, output.success ? failed : Math.max(failed, 1)];
+}
+
 let passed = 0;
 let failed = 0;
 for (const { title, args } of suites) {
@@ -45,6 +68,11 @@ for (const { title, args } of suites) {
   passed += counts[0];
   failed += counts[1];
   await Deno.remove(report);
+}
+if (Deno.args.length === 0) {
+  const counts = await swiftTests();
+  passed += counts[0];
+  failed += counts[1];
 }
 console.log(`\n${passed} passed, ${failed} failed`);
 Deno.exit(failed === 0 ? 0 : 1);

@@ -22,6 +22,8 @@ INLINE void sum_four(vf a, vf b, vf c, vf d, float *out) {
 
 INLINE void direct_of(bool dot, uint32_t nq, const float *base, const uint32_t *positions, uint32_t n,
                       const float *const *queries, uint32_t d, float *sums, float *squares) {
+  // Memory is asked for the rows after these: it would wait for the sums, and stop at every page.
+  size_t ahead = positions ? 0 : (size_t)CPU_AHEAD * d;
   for (uint32_t at = 0; at < n; at += 4) {
     const float *rows[4];
     UNROLL for (uint32_t r = 0; r < 4; r++) {
@@ -37,6 +39,7 @@ INLINE void direct_of(bool dot, uint32_t nq, const float *base, const uint32_t *
     for (; j + LANES <= d; j += LANES) {
       vf row[4];
       UNROLL for (uint32_t r = 0; r < 4; r++) {
+        __builtin_prefetch(rows[r] + ahead + j);
         row[r] = load(rows[r] + j);
         if (dot) square[r] = fma_v(row[r], row[r], square[r]);
       }

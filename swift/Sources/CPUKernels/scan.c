@@ -79,14 +79,10 @@ void cpu_pack_queries(const cpu_scan *scan, const float *center, cpu_queries *ou
   }
 }
 
-// How far before it is packed a row is asked for: its sums leave memory idle otherwise. Past the
-// block lie the rows of the next one, and an address past the end asks for nothing.
-#define AHEAD 32
-
 void cpu_pack_rows(const cpu_scan *scan, const float *center, const float *base, cpu_rows *out, uint32_t *scratch) {
   const cpu_kernels *kernels = scan->kernels;
   uint32_t d = scan->source.d, metric = scan->source.metric, width = kernels->panel;
-  size_t ahead = out->positions ? 0 : (size_t)AHEAD * d;
+  size_t ahead = out->positions ? 0 : (size_t)CPU_AHEAD * d;
   size_t panel_bytes = width * pair_words(out->variant, d) * 4;
   for (uint32_t p = 0, start = 0; start < out->n; p++, start += width) {
     uint32_t n = out->n - start < width ? out->n - start : width;
@@ -148,9 +144,8 @@ static inline float load_bound(const cpu_collector *c) {
   return bound;
 }
 
-// What a tile's value may be at most, before the part that depends on the rows.
-static inline float tile_limit(const cpu_scan *scan, uint64_t query, float bias, float rest) {
-  float bound = load_bound(&scan->collectors[query]);
+// What a tile's value may be at most for a key within the bound, before the part that depends on the rows.
+static inline float tile_limit(float bound, float bias, float rest) {
   return bound - bias + rest + 2 * HALF_ULP * (fabsf(bound) + fabsf(bias));
 }
 
@@ -175,7 +170,12 @@ void cpu_scan_tiles(const cpu_scan *scan, const cpu_queries *queries, const cpu_
     for (uint32_t i = 0; i < n; i++) number[i] = query_number(queries->index, queries->first, start + i);
     cpu_candidate pending[CPU_MAX_QUERIES][PENDING];
     uint32_t held_back[CPU_MAX_QUERIES] = {0};
-    for (uint32_t i = 0; i < n; i++) base[i] = tile_limit(scan, number[i], queries->bias[start + i], m.rest[i]);
+    float bound[CPU_MAX_QUERIES];
+    for (uint32_t i = 0; i < n; i++) {
+      bound[i] = load_bound(&scan->collectors[number[i]]);
+      base[i] = tile_limit(bound[i], queries->bias[start + i], m.rest[i]);
+    }
+    bool nearest = scan->collectors[number[0]].k == 1;
     for (uint32_t p = 0, row = 0; row < rows->n; p++, row += width) {
       float square = rows->longest[p], longest = sqrtf(square), roughest = sqrtf(rows->roughest[p]);
       float error[CPU_MAX_QUERIES], limits[CPU_MAX_QUERIES];
@@ -197,12 +197,21 @@ void cpu_scan_tiles(const cpu_scan *scan, const cpu_queries *queries, const cpu_
         float bias = queries->bias[start + i];
         float margin = error[i] + m.rest[i];
         for (; h < count && hits[h].query == i; h++) {
+          float key = hits[h].key + bias, half = margin + 2 * HALF_ULP * fabsf(key);
+          if (key - half > bound[i]) continue;
+          if (nearest && key + half < bound[i]) {
+            // One find is all it takes to know better.
+            bound[i] = key + half;
+            base[i] = tile_limit(bound[i], bias, m.rest[i]);
+          }
           if (held_back[i] == PENDING) {
             cpu_collector_push(scan, number[i], pending[i], PENDING);
             held_back[i] = 0;
-            base[i] = tile_limit(scan, number[i], bias, m.rest[i]);
+            if (!nearest) {
+              bound[i] = load_bound(&scan->collectors[number[i]]);
+              base[i] = tile_limit(bound[i], bias, m.rest[i]);
+            }
           }
-          float key = hits[h].key + bias, half = margin + 2 * HALF_ULP * fabsf(key);
           uint32_t offset = row + hits[h].row;
           if (rows->positions) offset = rows->positions[offset];
           pending[i][held_back[i]++] = (cpu_candidate){key - half, key + half, rows->first + offset};

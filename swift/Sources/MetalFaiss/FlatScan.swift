@@ -108,7 +108,7 @@ struct FlatScan {
           if search.call.isCancelled || coarse { return }
           done[slot] = true
           search.workspaces.run(worker) { try body(left[slot], $0, variant) }
-          if variant == MF_TILE_BF16.rawValue, worker == 0 {
+          if variant == MF_TILE_BF16.rawValue, worker == 0, slot & 15 == 0 {
             let share = Double(slot + 1) / Double(items)
             coarse = search.isTooCoarse(share * Double(search.count) * Double(flat.count))
           }

@@ -17,6 +17,9 @@
 #define CPU_MAX_PANEL 64    // rows a packed panel holds at most, of any table
 #define CPU_MAX_QUERIES 16  // queries a tile takes at most
 #define CPU_DIRECT_ROWS 64  // rows a direct kernel takes at most
+// Rows between what is read and what memory is asked for: sums leave it idle otherwise. Past a block
+// lie the rows of the next one, and an address past the end asks for nothing.
+#define CPU_AHEAD 32
 
 typedef enum cpu_variant {  // as mf_variant
   CPU_DIRECT_F32 = 1,
