@@ -15,7 +15,7 @@ import PackageDescription
     .linkedLibrary("m"),
   ]
 #else
-  let linkerSettings: [LinkerSetting] = [.linkedFramework("Accelerate")]
+  let linkerSettings: [LinkerSetting] = []
 #endif
 
 // The published package leaves the tests out.
