@@ -9,6 +9,7 @@ import { isNative } from "./native.ts";
 const kinds: Record<string, (n: number, d: number, seed: number) => Float32Array> = {
   "centred": normals,
   "at a mean of 100": (n, d, seed) => normals(n, d, seed).map((value) => value + 100),
+  "far from the origin": (n, d, seed) => normals(n, d, seed).map((value) => value + 1e4),
   "near-duplicates": (n, d, seed) => {
     const base = normals(20, d, 99);
     return normals(n, d, seed).map((value, i) => base[i % base.length]! + value * 1e-3);
@@ -59,10 +60,12 @@ async function onEveryISA(body: (cpu: Backend, isa: string) => Promise<void>): P
 for (const metric of [Metric.L2, Metric.InnerProduct, Metric.Cosine]) {
   for (const [kind, make] of Object.entries(kinds)) {
     Deno.test(
-      `tiles rank ${kind} by ${metricName(metric)} as double precision does, in any batch`,
+      `tiles and panels rank ${kind} by ${
+        metricName(metric)
+      } as double precision does, in any batch`,
       { ignore: !isNative },
       async () => {
-        for (const [n, d, nq, k] of [[700, 19, 37, 10], [1500, 64, 21, 1], [300, 130, 50, 100]]) {
+        for (const [n, d, nq, k] of [[700, 19, 37, 10], [1500, 64, 41, 1], [300, 130, 50, 100]]) {
           const x = make(n!, d!, 1);
           const queries = make(nq!, d!, 2);
           const how = { metric, metricArg: 0 };
@@ -75,6 +78,12 @@ for (const metric of [Metric.L2, Metric.InnerProduct, Metric.Cosine]) {
             await store.add(x);
             const together = await store.search(queries, k!, how);
             assert.ok(together.run.variants.some((name) => name.startsWith("tile_")), isa);
+            for (const few of [14, 16]) {
+              const some = await store.search(queries.subarray(0, few * d!), k!, how);
+              assert.equal(some.run.variants.includes("panel_f32"), !kind.startsWith("far"), isa);
+              assert.deepEqual(some.labels, together.labels.subarray(0, few * k!), isa);
+              assert.deepEqual(some.distances, together.distances.subarray(0, few * k!), isa);
+            }
             for (let q = 0; q < nq!; q++) {
               const [from, to] = [q * k!, (q + 1) * k!];
               const alone = store.searchSync(queries.subarray(q * d!, (q + 1) * d!), k!, how);

@@ -50,7 +50,13 @@ export function setISA(name: string): void {
 }
 
 /** Names of `mf_variant`, from bit 0. */
-export const variantNames = ["direct_f32", "tile_f32", "tile_bf16", "pairwise_f64"] as const;
+export const variantNames = [
+  "direct_f32",
+  "tile_f32",
+  "tile_bf16",
+  "pairwise_f64",
+  "panel_f32",
+] as const;
 
 /** A call's report, as indexes show it. */
 export function runInfo({ variants, threads, scanned, recomputed }: Report): RunInfo {

@@ -46,22 +46,43 @@ static void sift(result *items, uint64_t at, uint64_t count) {
   items[at] = item;
 }
 
-static void sort_results(result *items, uint64_t count) {
-  if (count <= 24) {
-    for (uint64_t i = 1; i < count; i++) {
-      result item = items[i];
-      uint64_t j = i;
-      for (; j > 0 && before(&item, &items[j - 1]); j--) items[j] = items[j - 1];
-      items[j] = item;
-    }
-    return;
+static void sort_by_insertion(result *items, uint64_t count) {
+  for (uint64_t i = 1; i < count; i++) {
+    result item = items[i];
+    uint64_t j = i;
+    for (; j > 0 && before(&item, &items[j - 1]); j--) items[j] = items[j - 1];
+    items[j] = item;
   }
-  for (uint64_t i = count / 2; i-- > 0;) sift(items, i, count);
-  for (uint64_t end = count - 1; end > 0; end--) {
-    result top = items[0];
-    items[0] = items[end];
-    items[end] = top;
-    sift(items, 0, end);
+}
+
+#define RANKED 256
+
+static void sort_results(const cpu_kernels *kernels, result *items, uint64_t count) {
+  if (count <= 24) {
+    sort_by_insertion(items, count);
+  } else if (count <= RANKED) {
+    // Each to its rank by counting whole vectors: no branch to mispredict. Equal keys fill the places
+    // before the last of them, and take their order there.
+    result sorted[RANKED];
+    float keys[RANKED];
+    bool taken[RANKED] = {false};
+    for (uint64_t i = 0; i < count; i++) keys[i] = items[i].key;
+    for (uint64_t i = 0; i < count; i++) {
+      uint64_t place = kernels->count_within(keys, count, keys[i]) - 1;
+      while (taken[place]) place--;
+      taken[place] = true;
+      sorted[place] = items[i];
+    }
+    sort_by_insertion(sorted, count);
+    memcpy(items, sorted, count * sizeof(result));
+  } else {
+    for (uint64_t i = count / 2; i-- > 0;) sift(items, i, count);
+    for (uint64_t end = count - 1; end > 0; end--) {
+      result top = items[0];
+      items[0] = items[end];
+      items[end] = top;
+      sift(items, 0, end);
+    }
   }
 }
 
@@ -214,9 +235,10 @@ static result *compute_exact(const cpu_scan *scan, uint64_t query, cpu_collector
     c->count = 0;
     return NULL;
   }
-  uint64_t kept = 0;
+  uint64_t kept = 0, ahead = c->count < 8 ? c->count : 8;
+  for (uint64_t i = 0; i < ahead; i++) prefetch_row(&scan->source, c->location[i]);
   for (uint64_t i = 0; i < c->count; i++) {
-    if (i + 4 < c->count) prefetch_row(&scan->source, c->location[i + 4]);
+    if (i + ahead < c->count) prefetch_row(&scan->source, c->location[i + ahead]);
     uint64_t location = c->location[i];
     float key = exact_key(scan, query, location);
     c->recomputed++;
@@ -232,7 +254,7 @@ void cpu_collector_finish(const cpu_scan *scan, uint64_t query, float *distances
   bool similarity = is_similarity(scan->source.metric);
   tighten(scan->kernels, c, 0);
   result *results = compute_exact(scan, query, c);
-  sort_results(results, c->count);
+  sort_results(scan->kernels, results, c->count);
   for (uint64_t i = 0; i < c->k; i++) {
     bool found = i < c->count;
     float key = found ? results[i].key : FLT_MAX;
@@ -250,7 +272,7 @@ void cpu_collector_finish_range(const cpu_scan *scan, uint64_t query) {
     c->upper[results[i].location = i] = similarity ? -results[i].key : results[i].key;
     results[i].key = 0;  // by id alone
   }
-  sort_results(results, c->count);
+  sort_results(scan->kernels, results, c->count);
   for (uint64_t i = 0; i < c->count; i++) {
     c->lower[i] = c->upper[results[i].location];
     c->location[i] = (uint64_t)results[i].id;

@@ -3,15 +3,15 @@
 
 #include <float.h>
 #include <math.h>
+#include <string.h>
 
 // Half an ulp of a float, with room for the second-order terms.
 #define HALF_ULP 6.1e-8f
 // Room for the rounding of a measured length.
 #define MEASURED 1.001f
 
-enum { inner_product = 0, l2 = 1, cosine = 100 };
-
-static uint32_t panel_queries(const cpu_kernels *kernels, uint32_t left) {
+static uint32_t panel_queries(const cpu_kernels *kernels, uint32_t variant, uint32_t left) {
+  if (variant == CPU_PANEL_F32) return CPU_MAX_QUERIES;
   if (left <= 4) return 4;
   return left <= 8 && kernels->tile > 8 ? 8 : kernels->tile;
 }
@@ -22,7 +22,8 @@ static size_t pair_words(uint32_t variant, uint32_t d) { return variant == CPU_T
 #define SLACK 64
 
 size_t cpu_queries_bytes(const cpu_kernels *kernels, uint32_t variant, uint64_t n, uint32_t d) {
-  uint64_t padded = (n / kernels->tile + 1) * kernels->tile;
+  uint32_t panel = panel_queries(kernels, variant, kernels->tile);
+  uint64_t padded = (n / panel + 1) * panel;
   return padded * pair_words(variant, d) * 4 + SLACK;
 }
 
@@ -32,7 +33,7 @@ size_t cpu_rows_bytes(const cpu_kernels *kernels, uint32_t variant, uint64_t n, 
 }
 
 static float inverse_length(const cpu_kernels *kernels, const float *x, uint32_t d) {
-  double square = kernels->pair(inner_product, 0, x, x, d);
+  double square = kernels->pair(CPU_INNER_PRODUCT, 0, x, x, d);
   return square > 0 ? (float)(1 / sqrt(square)) : 0;
 }
 
@@ -44,20 +45,23 @@ void cpu_pack_queries(const cpu_scan *scan, const float *center, cpu_queries *ou
   const cpu_kernels *kernels = scan->kernels;
   uint32_t d = scan->source.d, metric = scan->source.metric;
   unsigned char *panel = out->panels;
-  out->center = center && metric != l2 ? (float)sqrt(kernels->pair(inner_product, 0, center, center, d)) : 0;
+  bool in_place = out->variant == CPU_PANEL_F32;
+  double middle = center ? kernels->pair(CPU_INNER_PRODUCT, 0, center, center, d) : 0;
+  out->center = in_place || metric != CPU_L2 ? (float)sqrt(middle) : 0;
   for (uint32_t start = 0; start < out->n;) {
     uint32_t left = out->n - start;
-    uint32_t width = panel_queries(kernels, left), n = left < width ? left : width;
+    uint32_t width = panel_queries(kernels, out->variant, left), n = left < width ? left : width;
     const float *rows[CPU_MAX_QUERIES];
     float scale[CPU_MAX_QUERIES], squares[CPU_MAX_QUERIES], errors[CPU_MAX_QUERIES] = {0};
     for (uint32_t i = 0; i < n; i++) {
       rows[i] = scan->queries + query_number(out->index, out->first, start + i) * d;
-      if (metric == cosine) scale[i] = inverse_length(kernels, rows[i], d);
+      if (metric == CPU_COSINE) scale[i] = inverse_length(kernels, rows[i], d);
     }
     // ⟨x, y⟩ = ⟨x − c, y − c⟩ + ⟨c, y − c⟩ + ⟨x, c⟩: a tile computes the first, its rows start
-    // at the second, and the third is the query's own.
-    const float *scales = metric == cosine ? scale : NULL;
-    float factor = metric == l2 ? -2 : -1;
+    // at the second, and the third is the query's own. Panels that read rows in place:
+    // |x − y|² = |y − c|² − 2⟨x − c, y⟩ + |x|² − |c|².
+    const float *scales = metric == CPU_COSINE ? scale : NULL;
+    float factor = metric == CPU_L2 ? -2 : -1;
     if (out->variant == CPU_TILE_BF16)
       kernels->pack_bf16(rows, n, width, d, 0, scales, center, factor, width, (uint32_t *)panel, squares, NULL, errors,
                          scratch);
@@ -66,11 +70,13 @@ void cpu_pack_queries(const cpu_scan *scan, const float *center, cpu_queries *ou
     for (uint32_t i = 0; i < n; i++) {
       out->norms[start + i] = sqrtf(squares[i]);
       out->errors[start + i] = sqrtf(errors[i]);
-      if (metric == l2)
+      if (metric == CPU_L2 && in_place)
+        out->bias[start + i] = (float)(kernels->pair(CPU_INNER_PRODUCT, 0, rows[i], rows[i], d) - middle);
+      else if (metric == CPU_L2)
         out->bias[start + i] = squares[i];
       else if (center)
-        out->bias[start + i] = (float)(-kernels->pair(inner_product, 0, rows[i], center, d) *
-                                       (metric == cosine ? (double)scale[i] : 1));
+        out->bias[start + i] = (float)(-kernels->pair(CPU_INNER_PRODUCT, 0, rows[i], center, d) *
+                                       (metric == CPU_COSINE ? (double)scale[i] : 1));
       else
         out->bias[start + i] = 0;
     }
@@ -90,10 +96,10 @@ void cpu_pack_rows(const cpu_scan *scan, const float *center, const float *base,
     float scale[CPU_MAX_PANEL], squares[CPU_MAX_PANEL], *init = out->init + start;
     for (uint32_t i = 0; i < n; i++) {
       rows[i] = base + (size_t)(out->positions ? out->positions[start + i] : start + i) * d;
-      if (metric == cosine) scale[i] = inverse_length(kernels, rows[i], d);
+      if (metric == CPU_COSINE) scale[i] = inverse_length(kernels, rows[i], d);
     }
-    float errors[CPU_MAX_PANEL] = {0}, *products = metric != l2 && center ? init : NULL;
-    const float *scales = metric == cosine ? scale : NULL;
+    float errors[CPU_MAX_PANEL] = {0}, *products = metric != CPU_L2 && center ? init : NULL;
+    const float *scales = metric == CPU_COSINE ? scale : NULL;
     unsigned char *panel = out->panels + p * panel_bytes;
     if (out->variant == CPU_TILE_BF16)
       kernels->pack_bf16(rows, n, width, d, ahead, scales, center, 1, width, (uint32_t *)panel, squares, products, errors,
@@ -104,7 +110,7 @@ void cpu_pack_rows(const cpu_scan *scan, const float *center, const float *base,
     for (uint32_t i = 0; i < n; i++) {
       longest = squares[i] > longest || isnan(squares[i]) ? squares[i] : longest;
       roughest = errors[i] > roughest || isnan(errors[i]) ? errors[i] : roughest;
-      if (metric == l2)
+      if (metric == CPU_L2)
         init[i] = squares[i];
       else if (!center)
         init[i] = 0;
@@ -118,22 +124,29 @@ void cpu_pack_rows(const cpu_scan *scan, const float *center, const float *base,
 // The error of a tile's key is at most slope · Y + rough · E + square · Y² + rest: Y is the longest row of
 // the panel, E the longest rounding error. By Cauchy and Schwarz |⟨x, y⟩ − ⟨x̂, ŷ⟩| ≤ |δx||y| + |x̂||δy|.
 typedef struct margins {
-  float slope[CPU_MAX_QUERIES], rough[CPU_MAX_QUERIES], rest[CPU_MAX_QUERIES], square;
+  cpu_limits limits;  // slope and square; base is what a bound allows
+  float rough[CPU_MAX_QUERIES], rest[CPU_MAX_QUERIES];
 } margins;
+
+static inline float safe_length(float square) { return square > CPU_LONGEST_SQUARE ? INFINITY : sqrtf(square); }
 
 static void set_margins(const cpu_scan *scan, const cpu_queries *queries, uint32_t start, uint32_t n, margins *m) {
   uint32_t d = scan->source.d;
   float rounding = ((float)d + 12) * HALF_ULP;
-  bool is_l2 = scan->source.metric == l2;
+  bool is_l2 = scan->source.metric == CPU_L2;
   float factor = is_l2 ? 2 : 1;
-  m->square = is_l2 ? rounding : 0;
+  m->limits.square = is_l2 ? rounding : 0;
+  bool in_place = queries->variant == CPU_PANEL_F32;
   for (uint32_t i = 0; i < n; i++) {
     float x = queries->norms[start + i], error = queries->errors[start + i], bias = fabsf(queries->bias[start + i]);
-    m->slope[i] = factor * (x * rounding + error * MEASURED) + rounding * queries->center;
+    x = safe_length(x * x);
+    // Rows in place are not centred, and |y| ≤ |y − c| + |c|; those of tiles are, and start at ⟨c, y − c⟩.
+    float away = rounding * queries->center;
+    m->limits.slope[i] = factor * (x * rounding + error * MEASURED) + (in_place ? 0 : away);
     m->rough[i] = factor * (x + error) * MEASURED;
     // Cosine rounds its unit rows before centring them.
-    m->rest[i] = (is_l2 ? rounding * x * x : 0) + 4 * HALF_ULP * bias + 4 * ((float)d + 1) * FLT_MIN +
-                 (scan->source.metric == cosine ? 8 * HALF_ULP : 0);
+    m->rest[i] = (is_l2 ? rounding * x * x : 0) + (in_place ? factor * x * away : 0) + 4 * HALF_ULP * bias +
+                 4 * ((float)d + 1) * FLT_MIN + (scan->source.metric == CPU_COSINE ? 8 * HALF_ULP : 0);
   }
 }
 
@@ -152,6 +165,59 @@ static inline float tile_limit(float bound, float bias, float rest) {
 // Finds that wait until they are worth a query's lock.
 #define PENDING 16
 
+// What the queries of a panel let pass, and what they found.
+typedef struct finders {
+  const cpu_scan *scan;
+  const float *bias;
+  uint32_t n;
+  bool nearest;
+  margins margins;  // base is −∞ past n
+  uint64_t number[CPU_MAX_QUERIES];
+  float bound[CPU_MAX_QUERIES];
+  uint32_t pending[CPU_MAX_QUERIES];
+  cpu_candidate found[CPU_MAX_QUERIES][PENDING];
+} finders;
+
+static void set_bound(finders *f, uint32_t i, float bound) {
+  f->bound[i] = bound;
+  f->margins.limits.base[i] = tile_limit(bound, f->bias[i], f->margins.rest[i]);
+}
+
+static void start_finders(const cpu_scan *scan, const cpu_queries *queries, uint32_t start, uint32_t n, finders *f) {
+  f->scan = scan;
+  f->bias = queries->bias + start;
+  f->n = n;
+  f->nearest = scan->collectors[query_number(queries->index, queries->first, start)].k == 1;
+  memset(&f->margins, 0, sizeof f->margins);
+  set_margins(scan, queries, start, n, &f->margins);
+  for (uint32_t i = 0; i < CPU_MAX_QUERIES; i++) f->margins.limits.base[i] = -INFINITY, f->pending[i] = 0;
+  for (uint32_t i = 0; i < n; i++) {
+    f->number[i] = query_number(queries->index, queries->first, start + i);
+    set_bound(f, i, load_bound(&scan->collectors[f->number[i]]));
+  }
+}
+
+static void flush(finders *f, uint32_t i) {
+  cpu_collector_push(f->scan, f->number[i], f->found[i], f->pending[i]);
+  f->pending[i] = 0;
+  if (!f->nearest) set_bound(f, i, load_bound(&f->scan->collectors[f->number[i]]));
+}
+
+// A value that passed, whose error is at most `error` beside what the query's own part adds.
+static inline void find(finders *f, uint32_t i, float value, float error, uint64_t location) {
+  float key = value + f->bias[i], half = error + f->margins.rest[i] + 2 * HALF_ULP * fabsf(key);
+  if (key - half > f->bound[i]) return;
+  // One find is all it takes to know better.
+  if (f->nearest && key + half < f->bound[i]) set_bound(f, i, key + half);
+  if (f->pending[i] == PENDING) flush(f, i);
+  f->found[i][f->pending[i]++] = (cpu_candidate){key - half, key + half, location};
+}
+
+static void end_finders(finders *f) {
+  for (uint32_t i = 0; i < f->n; i++)
+    if (f->pending[i]) flush(f, i);
+}
+
 void cpu_scan_tiles(const cpu_scan *scan, const cpu_queries *queries, const cpu_rows *rows) {
   const cpu_kernels *kernels = scan->kernels;
   uint32_t d = scan->source.d, width = kernels->panel;
@@ -161,27 +227,16 @@ void cpu_scan_tiles(const cpu_scan *scan, const cpu_queries *queries, const cpu_
   cpu_hit hits[CPU_MAX_QUERIES * CPU_MAX_PANEL];
   for (uint32_t start = 0; start < queries->n;) {
     uint32_t left = queries->n - start;
-    uint32_t tile = panel_queries(kernels, left), n = left < tile ? left : tile;
-    margins m = {0};
-    set_margins(scan, queries, start, n, &m);
-    float base[CPU_MAX_QUERIES];
-    for (uint32_t i = 0; i < CPU_MAX_QUERIES; i++) base[i] = -INFINITY;
-    uint64_t number[CPU_MAX_QUERIES];
-    for (uint32_t i = 0; i < n; i++) number[i] = query_number(queries->index, queries->first, start + i);
-    cpu_candidate pending[CPU_MAX_QUERIES][PENDING];
-    uint32_t held_back[CPU_MAX_QUERIES] = {0};
-    float bound[CPU_MAX_QUERIES];
-    for (uint32_t i = 0; i < n; i++) {
-      bound[i] = load_bound(&scan->collectors[number[i]]);
-      base[i] = tile_limit(bound[i], queries->bias[start + i], m.rest[i]);
-    }
-    bool nearest = scan->collectors[number[0]].k == 1;
+    uint32_t tile = panel_queries(kernels, queries->variant, left), n = left < tile ? left : tile;
+    finders f;
+    start_finders(scan, queries, start, n, &f);
+    const margins *m = &f.margins;
     for (uint32_t p = 0, row = 0; row < rows->n; p++, row += width) {
-      float square = rows->longest[p], longest = sqrtf(square), roughest = sqrtf(rows->roughest[p]);
+      float square = rows->longest[p], longest = safe_length(square), roughest = sqrtf(rows->roughest[p]);
       float error[CPU_MAX_QUERIES], limits[CPU_MAX_QUERIES];
       for (uint32_t i = 0; i < CPU_MAX_QUERIES; i++) {
-        error[i] = m.slope[i] * longest + m.rough[i] * roughest + m.square * square;
-        limits[i] = base[i] + error[i];
+        error[i] = m->limits.slope[i] * longest + m->rough[i] * roughest + m->limits.square * square;
+        limits[i] = m->limits.base[i] + error[i];
       }
       uint32_t held = rows->n - row < width ? rows->n - row : width;
       uint64_t valid = held == 64 ? ~0ull : (1ull << held) - 1;
@@ -191,38 +246,83 @@ void cpu_scan_tiles(const cpu_scan *scan, const cpu_queries *queries, const cpu_
                                     rows->init + row, limits, valid, hits)
                : kernels->tile_f32(tile, (const float *)query_panel, (const float *)row_panel, d, rows->init + row,
                                    limits, valid, hits);
-      for (uint32_t h = 0; h < count;) {
+      for (uint32_t h = 0; h < count; h++) {
         uint32_t i = hits[h].query;
         if (i >= n) break;  // padding
-        float bias = queries->bias[start + i];
-        float margin = error[i] + m.rest[i];
-        for (; h < count && hits[h].query == i; h++) {
-          float key = hits[h].key + bias, half = margin + 2 * HALF_ULP * fabsf(key);
-          if (key - half > bound[i]) continue;
-          if (nearest && key + half < bound[i]) {
-            // One find is all it takes to know better.
-            bound[i] = key + half;
-            base[i] = tile_limit(bound[i], bias, m.rest[i]);
-          }
-          if (held_back[i] == PENDING) {
-            cpu_collector_push(scan, number[i], pending[i], PENDING);
-            held_back[i] = 0;
-            if (!nearest) {
-              bound[i] = load_bound(&scan->collectors[number[i]]);
-              base[i] = tile_limit(bound[i], bias, m.rest[i]);
-            }
-          }
-          uint32_t offset = row + hits[h].row;
-          if (rows->positions) offset = rows->positions[offset];
-          pending[i][held_back[i]++] = (cpu_candidate){key - half, key + half, rows->first + offset};
-        }
+        uint32_t offset = row + hits[h].row;
+        if (rows->positions) offset = rows->positions[offset];
+        find(&f, i, hits[h].key, error[i], rows->first + offset);
       }
     }
-    for (uint32_t i = 0; i < n; i++)
-      if (held_back[i]) cpu_collector_push(scan, number[i], pending[i], held_back[i]);
+    end_finders(&f);
     query_panel += tile * words * 4;
     start += n;
   }
+}
+
+// Floats between rows in place and those to ask memory for: none past the last block.
+static inline size_t direct_ahead(const uint32_t *positions, uint64_t left, uint32_t d) {
+  if (positions || left <= CPU_DIRECT_ROWS) return 0;
+  return (size_t)(d > 256 ? CPU_AHEAD / 2 : CPU_AHEAD) * d;
+}
+
+void cpu_scan_panels(const cpu_scan *scan, const cpu_queries *queries, const float *center, const float *base,
+                     uint64_t location, const uint32_t *positions, uint64_t n) {
+  const cpu_kernels *kernels = scan->kernels;
+  uint32_t d = scan->source.d, metric = scan->source.metric;
+  cpu_hit hits[CPU_MAX_QUERIES * CPU_DIRECT_ROWS];
+  for (uint32_t start = 0; start < queries->n; start += CPU_MAX_QUERIES) {
+    uint32_t left = queries->n - start;
+    const float *panel = (const float *)queries->panels + (size_t)start * d;
+    finders f;
+    start_finders(scan, queries, start, left < CPU_MAX_QUERIES ? left : CPU_MAX_QUERIES, &f);
+    const cpu_limits *limits = &f.margins.limits;
+    for (uint64_t from = 0; from < n; from += CPU_DIRECT_ROWS) {
+      uint32_t held = n - from < CPU_DIRECT_ROWS ? (uint32_t)(n - from) : CPU_DIRECT_ROWS;
+      const uint32_t *chosen = positions ? positions + from : NULL;
+      float squares[CPU_DIRECT_ROWS];
+      uint32_t count = kernels->panel_f32(metric, panel, positions ? base : base + from * d, chosen, held,
+                                          direct_ahead(positions, n - from, d), d, center, limits, squares, hits);
+      for (uint32_t h = 0; h < count; h++) {
+        uint32_t i = hits[h].query, row = hits[h].row;
+        if (i >= f.n) continue;  // padding
+        float square = metric == CPU_COSINE ? 1 : squares[row];
+        float error = limits->slope[i] * safe_length(square) + limits->square * square;
+        find(&f, i, hits[h].key, error, location + (chosen ? chosen[row] : from + row));
+      }
+    }
+    end_finders(&f);
+  }
+}
+
+// Lengths of the shortest and the longest of some rows.
+typedef struct length_range {
+  float least, most;
+} length_range;
+
+static length_range lengths_of(const float *squares, uint32_t n) {
+  // Floats from zero up are in the order of their bits, and those have whole vectors to themselves.
+  int32_t least = INT32_MAX, most = 0;
+  for (uint32_t i = 0; i < n; i++) {
+    int32_t bits;
+    memcpy(&bits, squares + i, sizeof bits);
+    least = bits < least ? bits : least;
+    most = bits > most ? bits : most;
+  }
+  float shortest, longest;
+  memcpy(&shortest, &least, sizeof least);
+  memcpy(&longest, &most, sizeof most);
+  return (length_range){sqrtf(shortest), safe_length(longest)};
+}
+
+// What a sum of direct_l2 or direct_dot may be at most for its key to reach the bound.
+static float sum_limit(uint32_t metric, float bound, float rounding, float tiny, float norm, length_range lengths) {
+  if (metric == CPU_L2) return (bound + tiny) * (1 + 2 * rounding);
+  if (metric == CPU_INNER_PRODUCT) return bound + rounding * norm * lengths.most + tiny + 2 * HALF_ULP * fabsf(bound);
+  if (!(lengths.least * lengths.least > CPU_LEAST_SQUARE && norm * lengths.least > CPU_LEAST_SQUARE)) return INFINITY;
+  float cosine = bound + rounding + tiny + 2 * HALF_ULP * fabsf(bound);
+  float limit = cosine * norm * (cosine < 0 ? lengths.least : lengths.most);
+  return limit + 8 * HALF_ULP * fabsf(limit);
 }
 
 void cpu_scan_direct(const cpu_scan *scan, const uint32_t *index, uint32_t first, uint32_t nq, const float *base,
@@ -238,32 +338,39 @@ void cpu_scan_direct(const cpu_scan *scan, const uint32_t *index, uint32_t first
     for (uint32_t q = 0; q < nq4; q++) {
       number[q] = query_number(index, first, q0 + q);
       queries[q] = scan->queries + number[q] * d;
-      if (metric != l2) norm[q] = (float)sqrt(kernels->pair(inner_product, 0, queries[q], queries[q], d));
+      if (metric != CPU_L2) norm[q] = (float)sqrt(kernels->pair(CPU_INNER_PRODUCT, 0, queries[q], queries[q], d));
       bound[q] = load_bound(&scan->collectors[number[q]]);
     }
     for (uint64_t from = 0; from < n; from += CPU_DIRECT_ROWS) {
       uint32_t held = n - from < CPU_DIRECT_ROWS ? (uint32_t)(n - from) : CPU_DIRECT_ROWS;
       const float *rows = positions ? base : base + from * d;
+      size_t ahead = direct_ahead(positions, n - from, d);
       const uint32_t *chosen = positions ? positions + from : NULL;
-      if (metric == l2)
-        kernels->direct_l2(rows, chosen, held, queries, nq4, d, sums);
+      if (metric == CPU_L2)
+        kernels->direct_l2(rows, chosen, held, ahead, queries, nq4, d, sums);
       else
-        kernels->direct_dot(rows, chosen, held, queries, nq4, d, sums, squares);
+        kernels->direct_dot(rows, chosen, held, ahead, queries, nq4, d, sums, squares);
+      length_range lengths = {0};
+      if (metric != CPU_L2) lengths = lengths_of(squares, held);
       for (uint32_t q = 0; q < nq4; q++) {
-        // Most blocks hold nothing near enough: keys and errors first, over whole vectors.
-        float lower[CPU_DIRECT_ROWS], upper[CPU_DIRECT_ROWS];
         const float *sum = sums + q * CPU_DIRECT_ROWS;
+        // Most blocks hold nothing near enough: one limit for all rows of the block says so.
+        float limit = sum_limit(metric, bound[q], rounding, tiny, norm[q], lengths);
+        if (kernels->count_within(sum, held, limit) == 0) continue;
+        float lower[CPU_DIRECT_ROWS], upper[CPU_DIRECT_ROWS];
         for (uint32_t r = 0; r < held; r++) {
           float key = sum[r], error = rounding * key + tiny;
-          if (metric != l2) {
-            float lengths = norm[q] * sqrtf(squares[r]);
-            key = metric == cosine ? (lengths > 0 ? -sum[r] / lengths : 0) : -sum[r];
-            error = (metric == cosine ? rounding : rounding * lengths) + tiny;
+          if (metric != CPU_L2) {
+            float length = norm[q] * safe_length(squares[r]);
+            error = (metric == CPU_COSINE ? rounding : rounding * length) + tiny;
+            if (metric == CPU_COSINE && norm[q] == 0)
+              key = 0;
+            else if (metric == CPU_COSINE)  // squares out of a float's range say nothing: NaN is looked at exactly
+              key = squares[r] > CPU_LEAST_SQUARE && length > CPU_LEAST_SQUARE && length < INFINITY ? key / length : NAN;
           }
           lower[r] = key - error;
           upper[r] = key + error;
         }
-        if (kernels->count_within(lower, held, bound[q]) == 0) continue;
         cpu_candidate found[CPU_DIRECT_ROWS];
         uint32_t count = 0;
         for (uint32_t r = 0; r < held; r++) {
@@ -280,7 +387,7 @@ void cpu_scan_direct(const cpu_scan *scan, const uint32_t *index, uint32_t first
 void cpu_scan_pairs(const cpu_scan *scan, const uint32_t *index, uint32_t first, uint32_t nq, const float *base,
                     uint64_t location, const uint32_t *positions, uint64_t n) {
   uint32_t d = scan->source.d, metric = scan->source.metric;
-  bool similarity = metric == inner_product || metric == 23 || metric == cosine;
+  bool similarity = metric == CPU_INNER_PRODUCT || metric == 23 || metric == CPU_COSINE;
   for (uint32_t q = 0; q < nq; q++) {
     uint64_t number = query_number(index, first, q);
     for (uint64_t i = 0; i < n; i++) {

@@ -50,20 +50,22 @@ INLINE vf fma_v(vf a, vf b, vf c) {
 #endif
 }
 
-// Bit i: lane i of a is not above the limit (so a NaN passes and is looked at exactly).
-INLINE uint32_t mask_within(vf a, float limit) {
+// Bit i: lane i of a is not above that of the limit (so a NaN passes and is looked at exactly).
+INLINE uint32_t mask_not_above(vf a, vf limit) {
 #if defined(ISA_AVX512)
-  return _mm512_cmp_ps_mask((__m512)a, _mm512_set1_ps(limit), _CMP_NGT_UQ);
+  return _mm512_cmp_ps_mask((__m512)a, (__m512)limit, _CMP_NGT_UQ);
 #elif defined(ISA_AVX2)
-  return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps((__m256)a, _mm256_set1_ps(limit), _CMP_NGT_UQ));
+  return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps((__m256)a, (__m256)limit, _CMP_NGT_UQ));
 #elif defined(ISA_NEON)
-  uint32x4_t above = vcgtq_f32((float32x4_t)a, vdupq_n_f32(limit));
+  uint32x4_t above = vcgtq_f32((float32x4_t)a, (float32x4_t)limit);
   const uint32x4_t bits = {1, 2, 4, 8};
   return vaddvq_u32(vbicq_u32(bits, above));
 #else
   return !(a > limit);
 #endif
 }
+
+INLINE uint32_t mask_within(vf a, float limit) { return mask_not_above(a, (vf)limit); }
 
 typedef float vf4 __attribute__((ext_vector_type(4)));
 

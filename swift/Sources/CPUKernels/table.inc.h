@@ -23,6 +23,7 @@ const cpu_kernels FN(cpu_table) = {
 #endif
     .direct_l2 = FN(direct_l2),
     .direct_dot = FN(direct_dot),
+    .panel_f32 = FN(panel_f32),
     .count_within = FN(count_within),
     .pair = FN(pair),
     .find_nonfinite = FN(find_nonfinite),

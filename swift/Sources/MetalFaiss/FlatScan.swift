@@ -1,9 +1,9 @@
 import CMetalFaiss
 import CPUKernels
 
-/// How a flat store is scanned. Few queries read the rows where they lie. Many queries against few
-/// rows share those rows packed once and split the queries; otherwise threads split the rows, and
-/// every block of rows, packed once, meets all queries of the block.
+/// How a flat store is scanned. Few queries read the rows where they lie, alone or as panels. Many
+/// queries against few rows share those rows packed once and split the queries; otherwise threads
+/// split the rows, and every block of rows, packed once, meets all queries of the block.
 struct FlatScan {
   private let flat: Flat
   private let search: Search
@@ -15,8 +15,9 @@ struct FlatScan {
   private static let sharedBytes = 8 << 20
   /// Rows looked at by one item when only some are selected.
   private static let selectedRows = 16384
-  /// Up to so many queries, reading rows in place beats packing them.
+  /// Up to so many queries, reading rows in place beats packing them: each alone, or as panels.
   private static let directQueries = 4
+  private static let panelQueries = Int(CPU_MAX_QUERIES)
 
   init(_ flat: Flat, _ request: Request, _ queries: UnsafePointer<Float>, _ call: Call) throws {
     self.flat = flat
@@ -40,6 +41,8 @@ struct FlatScan {
         let few = search.count <= Self.directQueries || search.count * flat.count < 4096
         if !search.request.isTiled || few {
           scanInPlace()
+        } else if search.count <= Self.panelQueries && !flat.isFar {
+          try scanPanels()
         } else if let finish, search.request.selector == nil, flat.count * d * 4 <= Self.sharedBytes,
           search.count >= 64 * search.engine.pool.threads
         {
@@ -64,32 +67,58 @@ struct FlatScan {
     return (positions, selector.select(ids: nil, first: Int64(start), count: n, into: positions))
   }
 
-  private func scanInPlace() {
+  /// Some rows of the store: the first of them, its number, and which are selected, or how many there are.
+  private typealias Part = (rows: UnsafePointer<Float>, start: UInt64, positions: UnsafePointer<UInt32>?, count: UInt64)
+
+  private func forEachPart(work: Int, _ body: (Part) -> Void) {
     let d = flat.d
-    let tiled = search.request.isTiled
-    let step = search.request.selector != nil ? Self.selectedRows : max(64, (1 << 18) / d)
-    let items = (flat.count + step - 1) / step
-    let work = flat.count * d * (tiled ? 1 : 8) * max(1, search.count)
-    search.variants |= tiled ? MF_DIRECT_F32.rawValue : MF_PAIRWISE_F64.rawValue
-    let used = search.engine.pool.forEach(items, parallel: work > 200_000) { item, worker in
+    let pool = search.engine.pool
+    let ranges =
+      search.request.selector != nil
+      ? pool.shares(of: flat.count, least: Self.selectedRows, most: Self.selectedRows)
+      : pool.shares(of: flat.count, least: max(64, (1 << 16) / d), most: max(64, (1 << 21) / d))
+    let used = pool.forEach(ranges.count, parallel: work > 100_000) { item, worker in
       if search.call.isCancelled { return }
       search.workspaces.run(worker) { workspace in
-        let start = item * step
-        let n = min(step, flat.count - start)
-        let selected = try select(start, n, workspace)
-        withUnsafePointer(to: search.scan) { scan in
-          // Pairs are slow: a cancelled call must not wait for all queries of an item.
-          for q in stride(from: 0, to: search.count, by: tiled ? search.count : 16) {
-            if search.call.isCancelled { return }
-            (tiled ? cpu_scan_direct : cpu_scan_pairs)(
-              scan, nil, UInt32(q), UInt32(tiled ? search.count : min(16, search.count - q)),
-              flat.rows.start + start * d, UInt64(start), selected.map { UnsafePointer($0.0) },
-              UInt64(selected?.1 ?? n))
-          }
-        }
+        let range = ranges[item]
+        let selected = try select(range.lowerBound, range.count, workspace)
+        body((
+          UnsafePointer(flat.rows.start + range.lowerBound * d), UInt64(range.lowerBound),
+          selected.map { UnsafePointer($0.0) }, UInt64(selected?.1 ?? range.count)
+        ))
       }
     }
     search.threads = max(search.threads, used)
+  }
+
+  private func scanInPlace() {
+    let tiled = search.request.isTiled
+    let work = flat.count * flat.d * (tiled ? 1 : 8) * search.count
+    search.variants |= tiled ? MF_DIRECT_F32.rawValue : MF_PAIRWISE_F64.rawValue
+    forEachPart(work: work) { part in
+      withUnsafePointer(to: search.scan) { scan in
+        // Pairs are slow: a cancelled call must not wait for all queries of an item.
+        for q in stride(from: 0, to: search.count, by: tiled ? search.count : 16) {
+          if search.call.isCancelled { return }
+          (tiled ? cpu_scan_direct : cpu_scan_pairs)(
+            scan, nil, UInt32(q), UInt32(tiled ? search.count : min(16, search.count - q)), part.rows, part.start,
+            part.positions, part.count)
+        }
+      }
+    }
+  }
+
+  private func scanPanels() throws {
+    search.variants |= MF_PANEL_F32.rawValue
+    var queries = try search.workspaces.shared.queries(
+      search.engine.kernels, variant: MF_PANEL_F32.rawValue, n: search.count, d: flat.d)
+    let center = search.request.metric == MF_L2.rawValue ? center : nil
+    withUnsafePointer(to: search.scan) { cpu_pack_queries($0, center, &queries, nil) }
+    forEachPart(work: flat.count * flat.d * search.count) { part in
+      withUnsafePointer(to: search.scan) { scan in
+        cpu_scan_panels(scan, &queries, center, part.rows, part.start, part.positions, part.count)
+      }
+    }
   }
 
   /// Runs items with the preferred tile, and those that are left in float32 should it prove too coarse.

@@ -266,7 +266,7 @@ public func ivfSearch(
     guard request.nq > 0, let queries, let probes, let distances, let labels else { return }
     try ivf.lock.reading {
       let scan = try IVFScan(ivf, request, queries, probes, Int(raw.pointee.nprobe), call)
-      try scan.run { $0.finishAll(distances, labels) }
+      try scan.run(finish: { $0.finish($1, distances, labels) })
     }
   }
 }
@@ -284,7 +284,7 @@ public func ivfRangeSearch(
     if request.nq > 0, let queries, let probes {
       try ivf.lock.reading {
         let scan = try IVFScan(ivf, request, queries, probes, Int(raw.pointee.nprobe), call)
-        try scan.run { try $0.collect(found, lims) }
+        try scan.run(after: { try $0.collect(found, lims) })
       }
     }
     result.pointee = try HandleTable.shared.insert(found)

@@ -17,7 +17,10 @@ struct IVFScan {
   }
 
   private static let directQueries = 4
+  private static let panelQueries = Int(CPU_MAX_QUERIES)
   private static let itemRows = 4096
+  /// Rows of the last items when a query is alone: threads end together.
+  private static let lastRows = 512
   private static let itemQueries = 1024
   /// Rows that give a list its centre: near enough to its mean.
   private static let centerRows = 32
@@ -37,17 +40,28 @@ struct IVFScan {
     }
   }
 
-  func run(_ finish: (Search) throws -> Void) throws {
+  /// Scans block by block. `finish` writes a query's results as soon as its last list is scanned, while
+  /// rows are warm; `after` sees the whole block.
+  func run(finish: ((Search, Range<Int>) -> Void)? = nil, after: (Search) throws -> Void = { _ in }) throws {
     var scanned = 0.0
     for start in stride(from: 0, to: search.request.nq, by: search.blockSize) {
       search.begin(start)
       let (items, order) = group()
       var work = 0
       for item in items { work += item.rows.count * item.queries.count }
-      try order.withUnsafeBufferPointer { try scan(items, $0.baseAddress, work) }
+      var left = [UInt32](repeating: 0, count: search.count)
+      for item in items { for slot in item.queries { left[Int(order[slot])] += 1 } }
+      if let finish { for query in 0..<search.count where left[query] == 0 { finish(search, query..<query + 1) } }
+      try left.withUnsafeMutableBufferPointer { left in
+        try order.withUnsafeBufferPointer { order in
+          try scan(items, order.baseAddress, work) { query in
+            if cpu_atomic_down(left.baseAddress! + query) == 0 { finish?(search, query..<query + 1) }
+          }
+        }
+      }
       scanned += Double(work)
       try search.call.throwIfCancelled()
-      try finish(search)
+      try after(search)
       try search.end()
     }
     search.call.pointee.scanned = scanned
@@ -61,7 +75,13 @@ struct IVFScan {
     if search.count == 1 {
       var items: [Item] = []
       items.reserveCapacity(pairs)
-      for i in 0..<pairs where block[i] >= 0 { append(&items, Int(block[i]), 0..<1) }
+      var left = 0
+      for i in 0..<pairs where block[i] >= 0 { left += ivf.lists[Int(block[i])].count }
+      for i in 0..<pairs where block[i] >= 0 {
+        let share = left / (2 * search.engine.pool.threads)
+        append(&items, Int(block[i]), 0..<1, step: min(max(share, Self.lastRows), Self.itemRows))
+        left -= ivf.lists[Int(block[i])].count
+      }
       return (items, [0])
     }
     var starts = [Int](repeating: 0, count: ivf.lists.count + 1)
@@ -81,16 +101,18 @@ struct IVFScan {
     return (items, order)
   }
 
-  private func append(_ items: inout [Item], _ list: Int, _ queries: Range<Int>) {
-    for row in stride(from: 0, to: ivf.lists[list].count, by: Self.itemRows) {
-      let rows = row..<min(row + Self.itemRows, ivf.lists[list].count)
+  private func append(_ items: inout [Item], _ list: Int, _ queries: Range<Int>, step: Int = itemRows) {
+    let count = ivf.lists[list].count
+    for row in stride(from: 0, to: count, by: step) {
+      let rows = row..<min(row + step, count)
       for query in stride(from: queries.lowerBound, to: queries.upperBound, by: Self.itemQueries) {
         items.append(Item(list: list, rows: rows, queries: query..<min(query + Self.itemQueries, queries.upperBound)))
       }
     }
   }
 
-  private func scan(_ items: [Item], _ order: UnsafePointer<UInt32>?, _ work: Int) throws {
+  /// Scans items; `done` is told each query of an item after it.
+  private func scan(_ items: [Item], _ order: UnsafePointer<UInt32>?, _ work: Int, _ done: (Int) -> Void) throws {
     guard let order else { return }
     var variant = search.preferredTile
     var seen = 0.0
@@ -98,6 +120,7 @@ struct IVFScan {
       if search.call.isCancelled { return }
       let item = items[at]
       search.workspaces.run(worker) { try scan(item, order + item.queries.lowerBound, variant, $0) }
+      for slot in item.queries { done(Int(order[slot])) }
       if worker == 0, variant == MF_TILE_BF16.rawValue {
         seen += Double(item.rows.count * item.queries.count)
         if at & 63 == 63, search.isTooCoarse(2 * seen) { variant = MF_TILE_F32.rawValue }
@@ -136,12 +159,20 @@ struct IVFScan {
         cpu_scan_direct(scan, order, 0, nq, base, location, positions, UInt64(chosen))
         return
       }
-      search.variants |= variant
-      let scratch = try workspace.prepareScratch(d: d)
-      var queries = try workspace.queries(kernels, variant: variant, n: Int(nq), d: d)
-      queries.index = order
       try withUnsafeTemporaryAllocation(of: Float.self, capacity: d) { center in
-        setCenter(center.baseAddress!, base, item.rows.count)
+        let isNear = setCenter(center.baseAddress!, base, item.rows.count)
+        let inPlace = item.queries.count <= Self.panelQueries && isNear
+        let variant = inPlace ? MF_PANEL_F32.rawValue : variant
+        search.variants |= variant
+        let scratch = try workspace.prepareScratch(d: d)
+        var queries = try workspace.queries(kernels, variant: variant, n: Int(nq), d: d)
+        queries.index = order
+        if inPlace {
+          let center = search.request.metric == MF_L2.rawValue ? UnsafePointer(center.baseAddress!) : nil
+          cpu_pack_queries(scan, center, &queries, scratch)
+          cpu_scan_panels(scan, &queries, center, base, location, positions, UInt64(chosen))
+          return
+        }
         cpu_pack_queries(scan, center.baseAddress!, &queries, scratch)
         let panel = Int(kernels.pointee.panel)
         let block = max(panel, min(2048, (256 << 10) / (d * 4) / panel * panel))
@@ -157,19 +188,26 @@ struct IVFScan {
     }
   }
 
-  private func setCenter(_ center: UnsafeMutablePointer<Float>, _ base: UnsafePointer<Float>, _ n: Int) {
+  /// Writes the mean of some rows of a list. Answers whether they lie near enough to the origin, for
+  /// what they differ, to be multiplied as they are.
+  private func setCenter(_ center: UnsafeMutablePointer<Float>, _ base: UnsafePointer<Float>, _ n: Int) -> Bool {
     let d = ivf.d
+    let kernels = search.engine.kernels
     let used = min(n, Self.centerRows)
     center.update(repeating: 0, count: d)
     let cosine = search.request.metric == MF_COSINE.rawValue
     for i in 0..<used {
       var scale = 1 / Float(used)
       if cosine {
-        let square = search.engine.kernels.pointee.pair(0, 0, base + i * d, base + i * d, UInt32(d))
+        let square = kernels.pointee.pair(MF_INNER_PRODUCT.rawValue, 0, base + i * d, base + i * d, UInt32(d))
         scale = square > 0 ? scale / Float(square.squareRoot()) : 0
       }
       for j in 0..<d { center[j] += (base + i * d)[j] * scale }
     }
     for j in 0..<d where !center[j].isFinite { center[j] = 0 }
+    if cosine { return true }
+    let middle = kernels.pointee.pair(MF_INNER_PRODUCT.rawValue, 0, center, center, UInt32(d))
+    let spread = kernels.pointee.pair(MF_L2.rawValue, 0, center, base, UInt32(d))
+    return middle <= 1e5 * spread
   }
 }

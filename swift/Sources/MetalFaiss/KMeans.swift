@@ -81,7 +81,8 @@ public func kmeansLeast(
         let to = min(n, (item + 1) * block)
         for i in stride(from: item * block, to: to, by: Int(CPU_DIRECT_ROWS)) {
           let rows = min(Int(CPU_DIRECT_ROWS), to - i)
-          direct(x + i * d, nil, UInt32(rows), &query, 1, UInt32(d), sums.baseAddress!)
+          let ahead = to - i > Int(CPU_DIRECT_ROWS) ? Int(CPU_AHEAD) * d : 0
+          direct(x + i * d, nil, UInt32(rows), ahead, &query, 1, UInt32(d), sums.baseAddress!)
           for r in 0..<rows { least[i + r] = min(least[i + r], sums[r]) }
         }
       }

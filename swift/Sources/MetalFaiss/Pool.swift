@@ -12,24 +12,27 @@ final class Pool: @unchecked Sendable {
   private let generation = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
   private var body: ((Int, Int) -> Void)?
   private var items = 0
-  private var running = 0
+  /// Workers at the loop. Changes under the lock.
+  private let running = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
   private var took = 0
   private var stopping = false
 
-  /// How long an idle worker looks for work before it sleeps: two phases of one operation
-  /// follow each other faster than a wake-up.
-  private static let spins = 4000
+  /// How long a thread looks before it sleeps, about half a millisecond: phases of one operation, and
+  /// searches one after the other, follow each other faster than a wake-up.
+  private static let spins = 20_000
 
   init(threads: Int) {
     self.threads = max(1, threads)
     next.initialize(to: 0)
     generation.initialize(to: 0)
+    running.initialize(to: 0)
     for worker in 1..<max(2, self.threads) where worker < self.threads { start(worker) }
   }
 
   deinit {
     next.deallocate()
     generation.deallocate()
+    running.deallocate()
   }
 
   /// Workers end after what they are at.
@@ -62,10 +65,34 @@ final class Pool: @unchecked Sendable {
       take(escaping, count, 0)
       lock.acquire()
       self.body = nil  // late workers find nothing
-      while running > 0 { done.wait(lock) }
+      lock.release()
+      spin { cpu_atomic_load(running) > 0 }
+      lock.acquire()
+      while cpu_atomic_load(running) > 0 { done.wait(lock) }
       let workers = took
       lock.release()
       return workers
+    }
+  }
+
+  /// Cuts a loop over rows into items: long ones first, as memory likes to be read, and short ones at
+  /// the end, so that threads end together.
+  func shares(of count: Int, least: Int, most: Int) -> [Range<Int>] {
+    var ranges: [Range<Int>] = []
+    var start = 0
+    while start < count {
+      let share = min(most, max(least, (count - start) / (2 * threads)))
+      ranges.append(start..<min(count, start + share))
+      start += share
+    }
+    return ranges
+  }
+
+  private func spin(_ wait: () -> Bool) {
+    var left = Pool.spins
+    while left > 0, wait() {
+      cpu_pause()
+      left -= 1
     }
   }
 
@@ -80,11 +107,7 @@ final class Pool: @unchecked Sendable {
   private func serve(_ worker: Int) {
     var seen: UInt64 = 0
     while true {
-      var spin = 0
-      while cpu_atomic_load(generation) == seen, spin < Pool.spins {
-        cpu_pause()
-        spin += 1
-      }
+      spin { cpu_atomic_load(generation) == seen }
       lock.acquire()
       while cpu_atomic_load(generation) == seen { work.wait(lock) }
       seen = cpu_atomic_load(generation)
@@ -97,13 +120,13 @@ final class Pool: @unchecked Sendable {
         continue
       }
       let count = items
-      running += 1
+      cpu_atomic_store(running, cpu_atomic_load(running) + 1)
       took += 1
       lock.release()
       take(body, count, worker)
       lock.acquire()
-      running -= 1
-      if running == 0 { done.wakeAll() }
+      cpu_atomic_store(running, cpu_atomic_load(running) - 1)
+      if cpu_atomic_load(running) == 0 { done.wakeAll() }
       lock.release()
     }
   }

@@ -121,7 +121,7 @@ final class Search {
   }
 
   func finishAll(_ distances: UnsafeMutablePointer<Float>, _ labels: UnsafeMutablePointer<Int64>) {
-    let group = 16
+    let group = max(1, min(16, count / (4 * engine.pool.threads)))
     engine.pool.forEach((count + group - 1) / group, parallel: count * request.k * d > 50_000) { item, _ in
       finish(item * group..<min(count, (item + 1) * group), distances, labels)
     }

@@ -182,8 +182,8 @@ final class KernelTests: XCTestCase {
             var squares = [Float](repeating: .nan, count: stride)
             q.withUnsafeBufferPointer { q in
               let queries: [UnsafePointer<Float>?] = (0..<nq).map { q.baseAddress! + $0 * d }
-              table.pointee.direct_l2(x, positions, UInt32(n), queries, UInt32(nq), UInt32(d), &sums)
-              table.pointee.direct_dot(x, nil, UInt32(n), queries, UInt32(nq), UInt32(d), &dots, &squares)
+              table.pointee.direct_l2(x, positions, UInt32(n), 0, queries, UInt32(nq), UInt32(d), &sums)
+              table.pointee.direct_dot(x, nil, UInt32(n), 16, queries, UInt32(nq), UInt32(d), &dots, &squares)
             }
             for i in 0..<nq {
               for r in 0..<n {
@@ -191,7 +191,61 @@ final class KernelTests: XCTestCase {
                 let l2 = table.pointee.pair(1, 0, query, Array(x[2 * r * d..<(2 * r + 1) * d]), UInt32(d))
                 let dot = table.pointee.pair(0, 0, query, Array(x[r * d..<(r + 1) * d]), UInt32(d))
                 XCTAssertEqual(sums[i * stride + r], Float(l2), accuracy: 1e-5 * Float(d))
-                XCTAssertEqual(dots[i * stride + r], Float(dot), accuracy: 1e-5 * Float(d))
+                XCTAssertEqual(dots[i * stride + r], -Float(dot), accuracy: 1e-5 * Float(d))
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+
+  /// A panel's values and its choice of rows, against sums in double.
+  func testPanelsWriteWhatIsWithinTheLimits() {
+    let width = Int(CPU_MAX_QUERIES)
+    for table in tables {
+      for d in dimensions {
+        for n in [1, 3, 8, 9, 63, 64] {
+          let q = random(width * d)
+          let x = random(2 * n * d, offset: 0.5)
+          let positions: [UInt32]? = n % 2 == 1 ? (0..<n).map { UInt32($0 * 2) } : nil
+          let center = random(d)
+          let panel = (0..<d).flatMap { j in (0..<width).map { q[$0 * d + j] } }
+          for metric in [CPU_INNER_PRODUCT, CPU_L2, CPU_COSINE] {
+            var limits = cpu_limits()
+            limits.square = metric == CPU_L2 ? 0.25 : 0
+            withUnsafeMutableBytes(of: &limits.base) { $0.bindMemory(to: Float.self).update(fromContentsOf: random(width)) }
+            withUnsafeMutableBytes(of: &limits.slope) {
+              $0.bindMemory(to: Float.self).update(fromContentsOf: random(width, offset: 1))
+            }
+            let base = withUnsafeBytes(of: limits.base) { Array($0.bindMemory(to: Float.self)) }
+            let slope = withUnsafeBytes(of: limits.slope) { Array($0.bindMemory(to: Float.self)) }
+            var squares = [Float](repeating: .nan, count: Int(CPU_DIRECT_ROWS))
+            var hits = [cpu_hit](repeating: cpu_hit(), count: width * Int(CPU_DIRECT_ROWS))
+            let count = table.pointee.panel_f32(
+              metric.rawValue, panel, x, positions, UInt32(n), 8, UInt32(d), metric == CPU_L2 ? center : nil, &limits,
+              &squares, &hits)
+            var found = [Float?](repeating: nil, count: width * n)
+            for hit in hits.prefix(Int(count)) {
+              XCTAssertNil(found[Int(hit.query) * n + Int(hit.row)], "written twice")
+              found[Int(hit.query) * n + Int(hit.row)] = hit.key
+            }
+            for r in 0..<n {
+              let row = x[(positions == nil ? r : 2 * r) * d..<(positions == nil ? r + 1 : 2 * r + 1) * d].map(Double.init)
+              let square = zip(row, center).reduce(0) {
+                $0 + ($1.0 - (metric == CPU_L2 ? Double($1.1) : 0)) * ($1.0 - (metric == CPU_L2 ? Double($1.1) : 0))
+              }
+              XCTAssertEqual(Double(squares[r]), square, accuracy: 1e-5 * Double(d))
+              for i in 0..<width {
+                var key = zip(q[i * d..<(i + 1) * d], row).reduce(0) { $0 + Double($1.0) * $1.1 }
+                var length = square.squareRoot()
+                if metric == CPU_L2 { key += square }
+                if metric == CPU_COSINE { (key, length) = (key / length, 1) }
+                let limit = Double(base[i]) + Double(slope[i]) * length + Double(limits.square) * square
+                let error = 1e-5 * Double(d)
+                if key < limit - error { XCTAssertNotNil(found[i * n + r], "d \(d) n \(n) missed \(i), \(r)") }
+                if key > limit + error { XCTAssertNil(found[i * n + r], "d \(d) n \(n) wrote \(i), \(r)") }
+                if let value = found[i * n + r] { XCTAssertEqual(Double(value), key, accuracy: error) }
               }
             }
           }

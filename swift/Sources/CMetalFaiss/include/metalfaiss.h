@@ -38,10 +38,11 @@ typedef enum mf_metric {
 
 // What a search ran, as bits of mf_call.variants.
 typedef enum mf_variant {
-  MF_DIRECT_F32 = 1,    // rows against few queries, no packing
+  MF_DIRECT_F32 = 1,    // rows where they lie, a few queries at a time
   MF_TILE_F32 = 2,      // packed register tiles
   MF_TILE_BF16 = 4,     // packed bfloat16 tiles; winners recomputed
   MF_PAIRWISE_F64 = 8,  // one pair at a time in double
+  MF_PANEL_F32 = 16,    // rows where they lie, 16 queries at a time
 } mf_variant;
 
 // One call: what the caller may set meanwhile, what the call reports. 1,024 bytes.

@@ -15,24 +15,40 @@
 #include <stdint.h>
 
 #define CPU_MAX_PANEL 64    // rows a packed panel holds at most, of any table
-#define CPU_MAX_QUERIES 16  // queries a tile takes at most
+#define CPU_MAX_QUERIES 16  // queries a tile takes at most, and a panel of panel_f32 holds
 #define CPU_DIRECT_ROWS 64  // rows a direct kernel takes at most
-// Rows between what is read and what memory is asked for: sums leave it idle otherwise. Past a block
-// lie the rows of the next one, and an address past the end asks for nothing.
+// Rows between what is read and what memory is asked for: sums leave it idle otherwise.
 #define CPU_AHEAD 32
+
+// Squared lengths past which products may overflow on the way to a number in range: no margin is
+// enough. And those below which they lose digits to underflow.
+#define CPU_LONGEST_SQUARE 1e36f
+#define CPU_LEAST_SQUARE 1e-30f
 
 typedef enum cpu_variant {  // as mf_variant
   CPU_DIRECT_F32 = 1,
   CPU_TILE_F32 = 2,
   CPU_TILE_BF16 = 4,
   CPU_PAIRWISE_F64 = 8,
+  CPU_PANEL_F32 = 16,
 } cpu_variant;
+
+typedef enum cpu_metric {  // those of products and squared differences, as mf_metric
+  CPU_INNER_PRODUCT = 0,
+  CPU_L2 = 1,
+  CPU_COSINE = 100,
+} cpu_metric;
 
 // A pair that passed its threshold in a tile.
 typedef struct cpu_hit {
   uint32_t query, row;  // within the tile
   float key;
 } cpu_hit;
+
+// What each query of a panel lets pass: base + slope * length + square * length² of the row.
+typedef struct cpu_limits {
+  float base[CPU_MAX_QUERIES], slope[CPU_MAX_QUERIES], square;
+} cpu_limits;
 
 typedef struct cpu_kernels {
   const char *name;
@@ -60,11 +76,19 @@ typedef struct cpu_kernels {
   uint32_t (*tile_bf16)(uint32_t queries, const uint32_t *query_panel, const uint32_t *row_panel, uint32_t d,
                         const float *init, const float *limits, uint64_t valid, cpu_hit *hits);
   // Up to CPU_DIRECT_ROWS rows at base (those of positions, or consecutive) against 1 to 4 queries:
-  // sums[q * CPU_DIRECT_ROWS + row], and the rows' squares for products.
-  void (*direct_l2)(const float *base, const uint32_t *positions, uint32_t n, const float *const *queries, uint32_t nq,
-                    uint32_t d, float *sums);
-  void (*direct_dot)(const float *base, const uint32_t *positions, uint32_t n, const float *const *queries,
-                     uint32_t nq, uint32_t d, float *sums, float *squares);
+  // sums[q * CPU_DIRECT_ROWS + row], for products minus them, and the rows' squares. Meanwhile asks memory for what
+  // lies `ahead` floats after each row.
+  void (*direct_l2)(const float *base, const uint32_t *positions, uint32_t n, size_t ahead,
+                    const float *const *queries, uint32_t nq, uint32_t d, float *sums);
+  void (*direct_dot)(const float *base, const uint32_t *positions, uint32_t n, size_t ahead,
+                     const float *const *queries, uint32_t nq, uint32_t d, float *sums, float *squares);
+  // Up to CPU_DIRECT_ROWS rows against a panel of CPU_MAX_QUERIES, whose columns follow each other. The
+  // value of a pair is sum of query * row; for L2 plus the square of row - center, for cosine over the
+  // row's length. Writes those within the limits, as tiles do, and the rows' squares (of row - center for
+  // L2; center is NULL otherwise), of which there is room for CPU_DIRECT_ROWS.
+  uint32_t (*panel_f32)(uint32_t metric, const float *query_panel, const float *base, const uint32_t *positions,
+                        uint32_t n, size_t ahead, uint32_t d, const float *center, const cpu_limits *limits,
+                        float *squares, cpu_hit *hits);
   // How many of x are at most the limit.
   uint64_t (*count_within)(const float *x, uint64_t n, float limit);
   // Distance (or similarity) of one pair in double, fixed order of sums. metric as mf_metric.
@@ -138,7 +162,7 @@ void cpu_collector_push(const cpu_scan *scan, uint64_t query, const cpu_candidat
 void cpu_collector_finish_range(const cpu_scan *scan, uint64_t query);
 
 // ---- packed blocks
-// Queries in panels of `tile`, the last of 4, 8 or tile.
+// Queries in panels of `tile`, the last of 4, 8 or tile; for CPU_PANEL_F32 of CPU_MAX_QUERIES.
 typedef struct cpu_queries {
   uint32_t n;
   uint32_t variant;
@@ -173,11 +197,16 @@ void cpu_scan_tiles(const cpu_scan *scan, const cpu_queries *queries, const cpu_
 // Rows where they lie against up to 4 queries at a time.
 void cpu_scan_direct(const cpu_scan *scan, const uint32_t *index, uint32_t first, uint32_t nq, const float *base,
                      uint64_t location, const uint32_t *positions, uint64_t n);
+// The same for queries packed as CPU_PANEL_F32. center: what they were packed with.
+void cpu_scan_panels(const cpu_scan *scan, const cpu_queries *queries, const float *center, const float *base,
+                            uint64_t location, const uint32_t *positions, uint64_t n);
 void cpu_scan_pairs(const cpu_scan *scan, const uint32_t *index, uint32_t first, uint32_t nq, const float *base,
                     uint64_t location, const uint32_t *positions, uint64_t n);
 
 // ---- atomics, for Swift
 static inline uint64_t cpu_atomic_next(uint64_t *counter) { return __atomic_fetch_add(counter, 1, __ATOMIC_ACQ_REL); }
+// One less; returns what is left.
+static inline uint32_t cpu_atomic_down(uint32_t *counter) { return __atomic_sub_fetch(counter, 1, __ATOMIC_ACQ_REL); }
 static inline uint64_t cpu_atomic_load(const uint64_t *value) { return __atomic_load_n(value, __ATOMIC_ACQUIRE); }
 static inline void cpu_atomic_store(uint64_t *value, uint64_t to) { __atomic_store_n(value, to, __ATOMIC_RELEASE); }
 static inline uint32_t cpu_atomic_load32(const uint32_t *value) { return __atomic_load_n(value, __ATOMIC_RELAXED); }
