@@ -111,16 +111,21 @@ Deno.test("a store of many rows is searched in blocks and shared by threads", {
   ignore: !isNative,
 }, async () => {
   // Past the size that is packed once for all queries.
-  const [n, d, nq, k] = [40_000, 64, 150, 3];
-  const x = normals(n, d, 5);
+  const [n, d, nq] = [40_000, 64, 150];
   const queries = normals(nq, d, 6);
-  using store = createCpuBackend().createFlat(d);
-  await store.add(x);
   const how = { metric: Metric.L2, metricArg: 0 };
-  const found = await store.search(queries, k, how);
-  for (let q = 0; q < nq; q += 10) {
-    const best = exact(x, queries.subarray(q * d, (q + 1) * d), Metric.L2, k);
-    const labels = found.labels.subarray(q * k, (q + 1) * k);
-    assert.deepEqual([...labels].map(Number), best.map(({ id }) => id));
+  // In no order, in clusters that take turns, and farther and farther away.
+  for (const place of [() => 0, (row: number) => row % 20 * 3, (row: number) => row * 1e-3]) {
+    const x = normals(n, d, 5).map((value, i) => value + place(Math.floor(i / d)));
+    using store = createCpuBackend().createFlat(d);
+    await store.add(x);
+    for (const k of [3, 40]) {
+      const found = await store.search(queries, k, how);
+      for (let q = 0; q < nq; q += 25) {
+        const best = exact(x, queries.subarray(q * d, (q + 1) * d), Metric.L2, k);
+        const labels = found.labels.subarray(q * k, (q + 1) * k);
+        assert.deepEqual([...labels].map(Number), best.map(({ id }) => id));
+      }
+    }
   }
 });

@@ -220,6 +220,25 @@ void cpu_collector_push(const cpu_scan *scan, uint64_t query, const cpu_candidat
   __atomic_store_n(&c->lock, 0, __ATOMIC_RELEASE);
 }
 
+void cpu_collector_guess(const cpu_scan *scan, uint64_t query, uint64_t k, uint64_t capacity) {
+  cpu_collector *c = &scan->collectors[query];
+  tighten(scan->kernels, c, 0);
+  c->hoped = c->count >= c->k ? c->bound : INFINITY;
+  c->bound = c->hoped;
+  c->k = k;
+  c->count = 0;
+  cpu_collector_place(c, c->location, capacity);
+}
+
+// A query whose hope failed is scanned again without one.
+static void check_hope(const cpu_scan *scan, uint64_t query, cpu_collector *c) {
+  if (c->hoped == INFINITY || scan->kernels->count_within(c->upper, c->count, c->hoped) >= c->k) return;
+  c->bound = c->hoped = INFINITY;
+  c->count = 0;
+  cpu_scan_direct(scan, NULL, (uint32_t)query, 1, scan->source.rows, 0, NULL, scan->source.count);
+  tighten(scan->kernels, c, 0);
+}
+
 static void prefetch_row(const cpu_source *source, uint64_t location) {
   const char *row = (const char *)row_at(source, location);
   size_t bytes = source->d * sizeof(float);
@@ -253,6 +272,7 @@ void cpu_collector_finish(const cpu_scan *scan, uint64_t query, float *distances
   cpu_collector *c = &scan->collectors[query];
   bool similarity = is_similarity(scan->source.metric);
   tighten(scan->kernels, c, 0);
+  check_hope(scan, query, c);
   result *results = compute_exact(scan, query, c);
   sort_results(scan->kernels, results, c->count);
   for (uint64_t i = 0; i < c->k; i++) {

@@ -159,24 +159,52 @@ struct FlatScan {
     let rowBytes = d * (search.preferredTile == MF_TILE_BF16.rawValue ? 2 : 4)
     let block = max(panel, min(2048, Self.blockBytes / rowBytes / panel * panel))
     let step = search.request.selector != nil ? Self.selectedRows : block
-    try runTiles((flat.count + step - 1) / step) { variant in
-      queries = try packed.queries(kernels, variant: variant, n: search.count, d: d)
-      try packQueries(queries)
-    } _: { item, workspace, variant in
-      let start = item * step
-      let n = min(step, flat.count - start)
-      let selected = try select(start, n, workspace)
-      let chosen = selected?.1 ?? n
-      for from in stride(from: 0, to: chosen, by: block) where !search.call.isCancelled {
-        var rows = try workspace.rows(kernels, variant: variant, n: min(block, chosen - from), d: d)
-        rows.positions = selected.map { UnsafePointer($0.0 + from) }
-        rows.first = UInt64(start + (selected == nil ? from : 0))
+    func scan(
+      _ first: Int, _ positions: UnsafePointer<UInt32>?, _ n: Int, _ workspace: Workspace, _ variant: UInt32
+    ) throws {
+      for from in stride(from: 0, to: n, by: block) where !search.call.isCancelled {
+        var rows = try workspace.rows(kernels, variant: variant, n: min(block, n - from), d: d)
+        rows.positions = positions.map { $0 + from }
+        rows.first = UInt64(first + (positions == nil ? from : 0))
         let scratch = try workspace.prepareScratch(d: d)
         withUnsafePointer(to: search.scan) { scan in
           cpu_pack_rows(scan, center, flat.rows.start + Int(rows.first) * d, &rows, scratch)
           cpu_scan_tiles(scan, &queries, &rows)
         }
       }
+    }
+    var guessed = search.request.selector != nil
+    try runTiles((flat.count + step - 1) / step) { variant in
+      queries = try packed.queries(kernels, variant: variant, n: search.count, d: d)
+      try packQueries(queries)
+      if guessed { return }
+      guessed = true
+      let sample = Self.sample(search.sampleSize(of: flat.count), of: flat.count)
+      if sample.isEmpty { return }
+      try search.guess(sample.count, of: flat.count) {
+        let share = sample.count / 4
+        sample.withUnsafeBufferPointer { sample in
+          _ = search.engine.pool.forEach(4) { item, worker in
+            search.workspaces.run(worker) { try scan(0, sample.baseAddress! + item * share, share, $0, variant) }
+          }
+        }
+        try search.workspaces.rethrow()
+      }
+    } _: { item, workspace, variant in
+      let start = item * step
+      let n = min(step, flat.count - start)
+      let selected = try select(start, n, workspace)
+      try scan(start, selected.map { UnsafePointer($0.0) }, selected?.1 ?? n, workspace, variant)
+    }
+  }
+
+  /// Positions of some rows, spread evenly but at no fixed distance: stores may be periodic.
+  private static func sample(_ size: Int, of count: Int) -> [UInt32] {
+    var state: UInt64 = 1
+    return (0..<size).map { i in
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      let (from, to) = (i * count / size, (i + 1) * count / size)
+      return UInt32(from + Int(state >> 33) % (to - from))
     }
   }
 

@@ -33,7 +33,7 @@ struct IVFScan {
     self.probes = probes
     self.nprobe = nprobe
     let source = cpu_source(
-      rows: nil, segments: ivf.segments.start, d: UInt32(ivf.d), metric: request.metric, metric_arg: request.argument)
+      rows: nil, count: 0, segments: ivf.segments.start, d: UInt32(ivf.d), metric: request.metric, metric_arg: request.argument)
     search = try Search(request, queries: queries, source: source, call: call)
     for i in 0..<request.nq * nprobe where probes[i] < -1 || probes[i] >= Int64(ivf.lists.count) {
       throw Failure.value("query \(i / nprobe) probes list \(probes[i]) of \(ivf.lists.count)")

@@ -89,19 +89,42 @@ final class Search {
     releaseRanges()
     first = start
     count = min(blockSize, request.nq - start)
-    let capacity = request.k == 0 ? 0 : Int(cpu_collector_capacity(UInt64(request.k)))
     let bound = request.k == 0 ? (request.isSimilarity ? -request.radius : request.radius) : Float.infinity
+    startCollectors(k: request.k, bound: bound)
+    scan = cpu_scan(
+      kernels: engine.kernels, source: source, queries: queries + first * d, collectors: collectors.start)
+  }
+
+  private func startCollectors(k: Int, bound: Float) {
+    let room = request.k == 0 ? 0 : Int(cpu_collector_capacity(UInt64(request.k))) * Int(CPU_CANDIDATE_BYTES)
     for q in 0..<count {
       let collector = collectors.start + q
       collector.initialize(to: cpu_collector())
-      collector.pointee.k = UInt64(request.k)
+      collector.pointee.k = UInt64(k)
       collector.pointee.bound = bound
-      if capacity > 0 {
-        cpu_collector_place(collector, items.start + q * capacity * Int(CPU_CANDIDATE_BYTES), UInt64(capacity))
+      collector.pointee.hoped = .infinity
+      if room > 0 { cpu_collector_place(collector, items.start + q * room, cpu_collector_capacity(UInt64(k))) }
+    }
+  }
+
+  /// Rows worth sampling to guess at bounds, of some: as many as the guess saves.
+  func sampleSize(of rows: Int) -> Int {
+    request.k >= 32 && rows >= max(1 << 15, 64 * request.k) && rows < 1 << 32 ? 2048 : 0
+  }
+
+  /// Guesses at every query's bound from a scan of `sample` of `rows` rows.
+  func guess(_ sample: Int, of rows: Int, _ scan: () throws -> Void) rethrows {
+    // As many of the sample as all but surely hold the k nearest: a Poisson variable, and room.
+    let expected = Double(sample) * Double(request.k) / Double(rows)
+    startCollectors(k: min(request.k, Int(expected + 5 * expected.squareRoot() + 5)), bound: .infinity)
+    try scan()
+    let (k, capacity) = (UInt64(request.k), cpu_collector_capacity(UInt64(request.k)))
+    let threads = engine.pool.threads
+    withUnsafePointer(to: self.scan) { scan in
+      _ = engine.pool.forEach(threads, parallel: count > 64) { part, _ in
+        for q in stride(from: part, to: count, by: threads) { cpu_collector_guess(scan, UInt64(q), k, capacity) }
       }
     }
-    scan = cpu_scan(
-      kernels: engine.kernels, source: source, queries: queries + first * d, collectors: collectors.start)
   }
 
   private func releaseRanges() {

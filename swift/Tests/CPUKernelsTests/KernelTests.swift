@@ -214,8 +214,8 @@ final class KernelTests: XCTestCase {
           for metric in [CPU_INNER_PRODUCT, CPU_L2, CPU_COSINE] {
             var limits = cpu_limits()
             limits.square = metric == CPU_L2 ? 0.25 : 0
-            withUnsafeMutableBytes(of: &limits.base) { $0.bindMemory(to: Float.self).update(fromContentsOf: random(width)) }
-            withUnsafeMutableBytes(of: &limits.slope) {
+            _ = withUnsafeMutableBytes(of: &limits.base) { $0.bindMemory(to: Float.self).update(fromContentsOf: random(width)) }
+            _ = withUnsafeMutableBytes(of: &limits.slope) {
               $0.bindMemory(to: Float.self).update(fromContentsOf: random(width, offset: 1))
             }
             let base = withUnsafeBytes(of: limits.base) { Array($0.bindMemory(to: Float.self)) }
@@ -250,6 +250,51 @@ final class KernelTests: XCTestCase {
             }
           }
         }
+      }
+    }
+  }
+
+  func testAFailedHopeIsScannedAgain() {
+    let (n, d, k, sampled) = (500, 9, 40, 100)
+    let x = random(n * d)
+    let query = random(d)
+    for table in tables {
+      var found: [(Float, Int64)] = []
+      for i in 0..<n {
+        let row = Array(x[i * d..<(i + 1) * d])
+        found.append((Float(table.pointee.pair(1, 0, query, row, UInt32(d))), Int64(i)))
+      }
+      let nearest = found.sorted { $0.0 < $1.0 || ($0.0 == $1.0 && $0.1 < $1.1) }.prefix(k)
+      // The nearest 30 within the sample promise too much, the nearest 2 are hoped for in vain.
+      for m in [2, 30] {
+        let capacity = cpu_collector_capacity(UInt64(k))
+        let memory = UnsafeMutableRawPointer.allocate(
+          byteCount: Int(capacity) * Int(CPU_CANDIDATE_BYTES), alignment: 8)
+        defer { memory.deallocate() }
+        var collector = cpu_collector()
+        collector.k = UInt64(m)
+        collector.bound = .infinity
+        collector.hoped = .infinity
+        cpu_collector_place(&collector, memory, cpu_collector_capacity(UInt64(m)))
+        var distances = [Float](repeating: 0, count: k)
+        var labels = [Int64](repeating: 0, count: k)
+        withUnsafeMutablePointer(to: &collector) { collector in
+          x.withUnsafeBufferPointer { x in
+            query.withUnsafeBufferPointer { query in
+              var source = cpu_source()
+              (source.rows, source.count, source.d, source.metric) = (x.baseAddress, UInt64(n), UInt32(d), 1)
+              var scan = cpu_scan(kernels: table, source: source, queries: query.baseAddress, collectors: collector)
+              cpu_scan_direct(&scan, nil, 0, 1, x.baseAddress, 0, nil, UInt64(sampled))
+              cpu_collector_guess(&scan, 0, UInt64(k), capacity)
+              XCTAssertLessThan(collector.pointee.hoped, .infinity)
+              XCTAssertEqual(collector.pointee.hoped < nearest.last!.0, m == 2)
+              cpu_scan_direct(&scan, nil, 0, 1, x.baseAddress, 0, nil, UInt64(n))
+              cpu_collector_finish(&scan, 0, &distances, &labels)
+            }
+          }
+        }
+        XCTAssertEqual(labels, nearest.map { $0.1 })
+        XCTAssertEqual(distances, nearest.map { $0.0 })
       }
     }
   }

@@ -116,6 +116,7 @@ typedef struct cpu_segment {
 // A location is a row number (segments == NULL: one array, id = row) or segment << 32 | offset.
 typedef struct cpu_source {
   const float *rows;
+  uint64_t count;  // of rows
   const cpu_segment *segments;
   uint32_t d;
   uint32_t metric;
@@ -134,6 +135,7 @@ typedef struct cpu_collector {
   uint64_t k;  // 0: range search, bound fixed
   uint64_t count, capacity;
   float bound;  // no row with a lower end above this can be a result
+  float hoped;  // a bound guessed from a sample, or ∞: the end finds out whether k rows are within
   uint32_t lock;
   bool failed;          // a range search ran out of memory
   uint64_t recomputed;  // pairs computed again in double
@@ -154,6 +156,9 @@ typedef struct cpu_scan {
   cpu_collector *collectors;
 } cpu_scan;
 
+// Ends a scan of some sampled rows, made for the m nearest of them: collecting starts anew for k, with
+// the m-th as the bound hoped for. Fewer rows pass than when bounds start at nothing.
+void cpu_collector_guess(const cpu_scan *scan, uint64_t query, uint64_t k, uint64_t capacity);
 // Writes the k results, best first, ties by lower id; missing ones are −1 at ±FLT_MAX.
 void cpu_collector_finish(const cpu_scan *scan, uint64_t query, float *distances, int64_t *labels);
 // Takes the query's lock: scans of several threads share collectors.
