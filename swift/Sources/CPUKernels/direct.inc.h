@@ -1,4 +1,4 @@
-// Rows where they lie: four at a time against one to four queries, GROUP at a time against a panel of them.
+// Rows where they lie: one after the other against one to four queries, GROUP at a time against a panel of them.
 
 // Sums of four vectors: into out[0..4).
 INLINE void sum_four(vf a, vf b, vf c, vf d, float *out) {
@@ -20,51 +20,60 @@ INLINE void sum_four(vf a, vf b, vf c, vf d, float *out) {
 #endif
 }
 
+// Some columns of a row into a query's sum, and the row's square.
+INLINE void direct_columns(bool dot, uint32_t nq, vf row, const float *const *queries, uint32_t j, uint32_t columns,
+                           vf *sums, vf *square) {
+  if (dot) *square = fma_v(row, row, *square);
+  UNROLL for (uint32_t q = 0; q < nq; q++) {
+    vf query = columns == LANES ? load(queries[q] + j) : load_part(queries[q] + j, columns), difference = query - row;
+    sums[q] = dot ? fma_v(query, row, sums[q]) : fma_v(difference, difference, sums[q]);
+  }
+}
+
+// Rows go one after the other, as memory likes to be read: four side by side take a sixth longer where they
+// come from far. Where queries are more than two that would load them too often.
 INLINE void direct_of(bool dot, uint32_t nq, const float *base, const uint32_t *positions, uint32_t n, size_t ahead,
                       const float *const *queries, uint32_t d, float *sums, float *squares) {
+  const uint32_t side = nq > 2 ? 4 : 1, halves = nq > 2 ? 1 : 2;
   for (uint32_t at = 0; at < n; at += 4) {
+    vf sum[2][4][4], square[2][4];
     const float *rows[4];
     UNROLL for (uint32_t r = 0; r < 4; r++) {
       uint32_t i = at + r < n ? at + r : n - 1;  // a short group repeats its last row
       rows[r] = base + (size_t)(positions ? positions[i] : i) * d;
+      UNROLL for (uint32_t h = 0; h < 2; h++) {
+        square[h][r] = (vf)0.0f;
+        UNROLL for (uint32_t q = 0; q < nq; q++) sum[h][r][q] = (vf)0.0f;
+      }
     }
-    vf sum[4][4], square[4];
+    UNROLL for (uint32_t first = 0; first < 4; first += side) {
+      uint32_t j = 0;
+      for (; j + halves * LANES <= d; j += halves * LANES) {
+        UNROLL for (uint32_t h = 0; h < halves; h++) {
+          UNROLL for (uint32_t r = first; r < first + side; r++) {
+            const float *row = rows[r] + j + h * LANES;
+            __builtin_prefetch(row + ahead);
+            direct_columns(dot, nq, load(row), queries, j + h * LANES, LANES, sum[h][r], &square[h][r]);
+          }
+        }
+      }
+      for (; j < d; j += LANES) {
+        uint32_t columns = d - j < LANES ? d - j : LANES;
+        UNROLL for (uint32_t r = first; r < first + side; r++)
+          direct_columns(dot, nq, load_part(rows[r] + j, columns), queries, j, columns, sum[0][r], &square[0][r]);
+      }
+    }
     UNROLL for (uint32_t r = 0; r < 4; r++) {
-      square[r] = (vf)0.0f;
-      UNROLL for (uint32_t q = 0; q < nq; q++) sum[q][r] = (vf)0.0f;
+      if (halves == 1) continue;
+      square[0][r] += square[1][r];
+      UNROLL for (uint32_t q = 0; q < nq; q++) sum[0][r][q] += sum[1][r][q];
     }
-    uint32_t j = 0;
-    for (; j + LANES <= d; j += LANES) {
-      vf row[4];
-      UNROLL for (uint32_t r = 0; r < 4; r++) {
-        __builtin_prefetch(rows[r] + ahead + j);
-        row[r] = load(rows[r] + j);
-        if (dot) square[r] = fma_v(row[r], row[r], square[r]);
-      }
-      UNROLL for (uint32_t q = 0; q < nq; q++) {
-        vf query = load(queries[q] + j);
-        UNROLL for (uint32_t r = 0; r < 4; r++) {
-          vf difference = query - row[r];
-          sum[q][r] = dot ? fma_v(query, row[r], sum[q][r]) : fma_v(difference, difference, sum[q][r]);
-        }
-      }
+    if (dot) sum_four(square[0][0], square[0][1], square[0][2], square[0][3], squares + at);
+    UNROLL for (uint32_t q = 0; q < nq; q++) {
+      vf a = sum[0][0][q], b = sum[0][1][q], c = sum[0][2][q], e = sum[0][3][q];
+      if (dot) a = -a, b = -b, c = -c, e = -e;
+      sum_four(a, b, c, e, sums + q * CPU_DIRECT_ROWS + at);
     }
-    if (j < d) {
-      UNROLL for (uint32_t r = 0; r < 4; r++) {
-        vf row = load_part(rows[r] + j, d - j);
-        if (dot) square[r] = fma_v(row, row, square[r]);
-        UNROLL for (uint32_t q = 0; q < nq; q++) {
-          vf query = load_part(queries[q] + j, d - j), difference = query - row;
-          sum[q][r] = dot ? fma_v(query, row, sum[q][r]) : fma_v(difference, difference, sum[q][r]);
-        }
-      }
-    }
-    if (dot) sum_four(square[0], square[1], square[2], square[3], squares + at);
-    UNROLL for (uint32_t q = 0; q < nq; q++)
-      if (dot)
-        sum_four(-sum[q][0], -sum[q][1], -sum[q][2], -sum[q][3], sums + q * CPU_DIRECT_ROWS + at);
-      else
-        sum_four(sum[q][0], sum[q][1], sum[q][2], sum[q][3], sums + q * CPU_DIRECT_ROWS + at);
   }
 }
 
