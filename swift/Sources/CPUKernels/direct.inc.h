@@ -105,7 +105,7 @@ INLINE void panel_columns(uint32_t columns, const float *const *rows, size_t ahe
                           const float *center, vf (*sums)[VECTORS], vf *squares) {
   vf middle = !center ? (vf)0.0f : columns == LANES ? load(center + j) : load_part(center + j, columns);
   UNROLL for (uint32_t r = 0; r < GROUP; r++) {
-    __builtin_prefetch(rows[r] + ahead + j);
+    if (ahead) __builtin_prefetch(rows[0] + ahead + (size_t)j * GROUP + r * LANES);
     vf row = (columns == LANES ? load(rows[r] + j) : load_part(rows[r] + j, columns)) - middle;
     squares[r] = fma_v(row, row, squares[r]);
   }

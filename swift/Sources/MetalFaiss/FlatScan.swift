@@ -114,6 +114,14 @@ struct FlatScan {
       search.engine.kernels, variant: MF_PANEL_F32.rawValue, n: search.count, d: flat.d)
     let center = search.request.metric == MF_L2.rawValue ? center : nil
     withUnsafePointer(to: search.scan) { cpu_pack_queries($0, center, &queries, nil) }
+    let sample = sampleRows()
+    if !sample.isEmpty {
+      search.guess(sample.count, of: flat.count) {
+        withUnsafePointer(to: search.scan) {
+          cpu_scan_panels($0, &queries, center, flat.rows.start, 0, sample, UInt64(sample.count))
+        }
+      }
+    }
     forEachPart(work: flat.count * flat.d * search.count) { part in
       withUnsafePointer(to: search.scan) { scan in
         cpu_scan_panels(scan, &queries, center, part.rows, part.start, part.positions, part.count)
@@ -173,13 +181,13 @@ struct FlatScan {
         }
       }
     }
-    var guessed = search.request.selector != nil
+    var guessed = false
     try runTiles((flat.count + step - 1) / step) { variant in
       queries = try packed.queries(kernels, variant: variant, n: search.count, d: d)
       try packQueries(queries)
       if guessed { return }
       guessed = true
-      let sample = Self.sample(search.sampleSize(of: flat.count), of: flat.count)
+      let sample = sampleRows()
       if sample.isEmpty { return }
       try search.guess(sample.count, of: flat.count) {
         let share = sample.count / 4
@@ -198,12 +206,15 @@ struct FlatScan {
     }
   }
 
-  /// Positions of some rows, spread evenly but at no fixed distance: stores may be periodic.
-  private static func sample(_ size: Int, of count: Int) -> [UInt32] {
+  /// Positions of rows to guess bounds from, if any: spread evenly but at no fixed distance, since
+  /// stores may be periodic.
+  private func sampleRows() -> [UInt32] {
+    if search.request.selector != nil { return [] }
+    let size = search.sampleSize(of: flat.count)
     var state: UInt64 = 1
     return (0..<size).map { i in
       state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-      let (from, to) = (i * count / size, (i + 1) * count / size)
+      let (from, to) = (i * flat.count / size, (i + 1) * flat.count / size)
       return UInt32(from + Int(state >> 33) % (to - from))
     }
   }
