@@ -20,6 +20,9 @@ const kinds: Record<string, (n: number, d: number, seed: number) => Float32Array
   },
   "one far outlier": (n, d, seed) => normals(n, d, seed).map((value, i) => i < d ? 1e6 : value),
   "huge": (n, d, seed) => normals(n, d, seed).map((value) => value * 1e17),
+  "vanishing rows": (n, d, seed) =>
+    normals(n, d, seed).map((v) => seed === 1 ? v * 1e-21 : Math.round(v * 4)),
+  "vanishing queries": (n, d, seed) => normals(n, d, seed).map((v) => seed === 2 ? v * 1e-23 : v),
   "tiny": (n, d, seed) => normals(n, d, seed).map((value) => value * 1e-17),
 };
 

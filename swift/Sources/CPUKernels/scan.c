@@ -10,6 +10,12 @@
 // Room for the rounding of a measured length.
 #define MEASURED 1.001f
 
+// A length that margins may rely on: never below the true one.
+static inline float safe_length(float square) {
+  if (square > CPU_LONGEST_SQUARE) return INFINITY;
+  return sqrtf(square < CPU_LEAST_SQUARE ? CPU_LEAST_SQUARE : square);
+}
+
 static uint32_t panel_queries(const cpu_kernels *kernels, uint32_t variant, uint32_t left) {
   if (variant == CPU_PANEL_F32) return CPU_MAX_QUERIES;
   if (left <= 4) return 4;
@@ -68,8 +74,8 @@ void cpu_pack_queries(const cpu_scan *scan, const float *center, cpu_queries *ou
     else
       kernels->pack(rows, n, width, d, 0, scales, center, factor, width, (float *)panel, squares, NULL);
     for (uint32_t i = 0; i < n; i++) {
-      out->norms[start + i] = sqrtf(squares[i]);
-      out->errors[start + i] = sqrtf(errors[i]);
+      out->norms[start + i] = safe_length(squares[i]);
+      out->errors[start + i] = out->variant == CPU_TILE_BF16 ? safe_length(errors[i]) : 0;
       if (metric == CPU_L2 && in_place)
         out->bias[start + i] = (float)(kernels->pair(CPU_INNER_PRODUCT, 0, rows[i], rows[i], d) - middle);
       else if (metric == CPU_L2)
@@ -128,8 +134,6 @@ typedef struct margins {
   float rough[CPU_MAX_QUERIES], rest[CPU_MAX_QUERIES];
 } margins;
 
-static inline float safe_length(float square) { return square > CPU_LONGEST_SQUARE ? INFINITY : sqrtf(square); }
-
 static void set_margins(const cpu_scan *scan, const cpu_queries *queries, uint32_t start, uint32_t n, margins *m) {
   uint32_t d = scan->source.d;
   float rounding = ((float)d + 12) * HALF_ULP;
@@ -139,7 +143,6 @@ static void set_margins(const cpu_scan *scan, const cpu_queries *queries, uint32
   bool in_place = queries->variant == CPU_PANEL_F32;
   for (uint32_t i = 0; i < n; i++) {
     float x = queries->norms[start + i], error = queries->errors[start + i], bias = fabsf(queries->bias[start + i]);
-    x = safe_length(x * x);
     // Rows in place are not centred, and |y| ≤ |y − c| + |c|; those of tiles are, and start at ⟨c, y − c⟩.
     float away = rounding * queries->center;
     m->limits.slope[i] = factor * (x * rounding + error * MEASURED) + (in_place ? 0 : away);
@@ -232,7 +235,8 @@ void cpu_scan_tiles(const cpu_scan *scan, const cpu_queries *queries, const cpu_
     start_finders(scan, queries, start, n, &f);
     const margins *m = &f.margins;
     for (uint32_t p = 0, row = 0; row < rows->n; p++, row += width) {
-      float square = rows->longest[p], longest = safe_length(square), roughest = sqrtf(rows->roughest[p]);
+      float square = rows->longest[p], longest = safe_length(square);
+      float roughest = bf16 ? safe_length(rows->roughest[p]) : 0;
       float error[CPU_MAX_QUERIES], limits[CPU_MAX_QUERIES];
       for (uint32_t i = 0; i < CPU_MAX_QUERIES; i++) {
         error[i] = m->limits.slope[i] * longest + m->rough[i] * roughest + m->limits.square * square;
