@@ -158,3 +158,17 @@ Deno.test("sourceHash() changes with any file", () => {
   assert.notEqual(sourceHash({ a: "1", b: "3" }), hash);
   assert.notEqual(sourceHash({ a: "1", c: "2" }), hash);
 });
+
+Deno.test("the library outlives the workers that opened it", { ignore: !isNative }, async () => {
+  // Each closes it as it ends, while the threads of its last search look for more work.
+  const worker = new URL("searching_worker.ts", import.meta.url).href;
+  const script = `for (let i = 0; i < 20; i++) {
+    const worker = new Worker("${worker}", { type: "module" });
+    await new Promise((resolve) => worker.onmessage = resolve);
+    worker.terminate();
+    await new Promise((resolve) => setTimeout(resolve, i % 4 * 5));
+  }`;
+  const { code, stderr } = await new Deno.Command(Deno.execPath(), { args: ["eval", script] })
+    .output();
+  assert.equal(code, 0, new TextDecoder().decode(stderr));
+});

@@ -26,6 +26,7 @@ final class Pool: @unchecked Sendable {
     next.initialize(to: 0)
     generation.initialize(to: 0)
     running.initialize(to: 0)
+    cpu_stay_loaded()
     for worker in 1..<max(2, self.threads) where worker < self.threads { start(worker) }
   }
 

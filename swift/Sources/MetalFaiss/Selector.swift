@@ -161,16 +161,3 @@ public func selectorCreate(_ bytes: Double, _ program: UnsafePointer<UInt8>?, _ 
     out.pointee = try HandleTable.shared.insert(try Selector(program))
   }
 }
-
-@_cdecl("mf_selector_test")
-public func selectorTest(
-  _ handle: UInt32, _ n: Double, _ ids: UnsafePointer<Int64>?, _ bits: UnsafeMutablePointer<UInt8>?, _ call: Call
-) -> Int32 {
-  call.run("select") {
-    let selector = try HandleTable.shared.find(handle, Selector.self)
-    let n = try count(n, "n")
-    guard n > 0, let ids, let bits else { return }
-    memset(bits, 0, (n + 7) / 8)
-    for i in 0..<n where selector.contains(ids[i]) { bits[i >> 3] |= 1 << UInt8(i & 7) }
-  }
-}

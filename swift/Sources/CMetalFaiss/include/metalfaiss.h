@@ -96,8 +96,6 @@ int32_t mf_library_free(uint32_t object, mf_call *call);
 // padded to 8 bytes. all 0; range 1 (a <= id < b); set 2 (a ids, i64 each);
 // bitmap 3 (a bytes; bit id%8 of byte id/8); not 4; and 5; or 6; xor 7.
 int32_t mf_selector_create(double bytes, const uint8_t *program, uint32_t *selector, mf_call *call);
-// bits: ceil(n/8) bytes, bit i%8 of byte i/8 set when ids[i] is selected.
-int32_t mf_selector_test(uint32_t selector, double n, const int64_t *ids, uint8_t *bits, mf_call *call);
 
 // ---- flat: rows in order of arrival; a row's id is its position
 int32_t mf_flat_create(uint32_t d, uint32_t *flat, mf_call *call);

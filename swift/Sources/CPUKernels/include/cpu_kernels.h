@@ -208,6 +208,10 @@ void cpu_scan_panels(const cpu_scan *scan, const cpu_queries *queries, const flo
 void cpu_scan_pairs(const cpu_scan *scan, const uint32_t *index, uint32_t first, uint32_t nq, const float *base,
                     uint64_t location, const uint32_t *positions, uint64_t n);
 
+// Keeps the library in memory until the process ends. A Deno worker closes it as it ends, and threads of
+// the pool would lose the code they run.
+void cpu_stay_loaded(void);
+
 // ---- atomics, for Swift
 static inline uint64_t cpu_atomic_next(uint64_t *counter) { return __atomic_fetch_add(counter, 1, __ATOMIC_ACQ_REL); }
 // One less; returns what is left.
