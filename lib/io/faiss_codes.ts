@@ -76,8 +76,8 @@ export const UNAVAILABLE: ReadonlyMap<string, string> = new Map(
 /** The largest dimension that FAISS reads. */
 export const MAX_DIMENSION = 2 ** 20;
 
-/** Value that FAISS writes into two places of every header and ignores. */
-export const PLACEHOLDER = 2 ** 20;
+/** What FAISS writes into two fields of every header, its `dummy`, and ignores. */
+export const HEADER_DUMMY = 2 ** 20;
 
 /** Bytes of vectors held at once while a file is read or written. */
 export const CHUNK_BYTES = 16 * 1024 * 1024;

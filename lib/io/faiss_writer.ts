@@ -5,7 +5,7 @@ import type { Index } from "../index/index.ts";
 import { IndexIVFFlat } from "../index/ivf_flat.ts";
 import { Metric } from "../metric.ts";
 import type { ByteWriter } from "./byte_writer.ts";
-import { chunkRows, PLACEHOLDER } from "./faiss_codes.ts";
+import { chunkRows, HEADER_DUMMY } from "./faiss_codes.ts";
 
 /** Writes one index, and those inside it, as FAISS does. */
 export async function writeRecord(writer: ByteWriter, index: Index): Promise<void> {
@@ -26,8 +26,8 @@ async function writeHeader(writer: ByteWriter, code: string, index: Index): Prom
   await writer.text(code);
   await writer.i32(index.d);
   await writer.u64(index.ntotal);
-  await writer.u64(PLACEHOLDER);
-  await writer.u64(PLACEHOLDER);
+  await writer.u64(HEADER_DUMMY);
+  await writer.u64(HEADER_DUMMY);
   await writer.bool(index.isTrained);
   await writer.i32(index.metric);
   if (index.metric > Metric.L2) await writer.f32(index.metricArg);

@@ -6,8 +6,6 @@
 
 #include "cpu_kernels.h"
 
-static bool is_similarity(uint32_t metric) { return metric == 0 || metric == 23 || metric == 100; }
-
 static const float *row_at(const cpu_source *source, uint64_t location) {
   if (!source->segments) return source->rows + location * source->d;
   return source->segments[location >> 32].rows + (location & 0xffffffff) * source->d;
@@ -22,7 +20,7 @@ static float exact_key(const cpu_scan *scan, uint64_t query, uint64_t location) 
   const cpu_source *source = &scan->source;
   double value = scan->kernels->pair(source->metric, source->metric_arg, scan->queries + query * source->d,
                                      row_at(source, location), source->d);
-  return (float)(is_similarity(source->metric) ? -value : value);
+  return (float)(cpu_is_similarity(source->metric) ? -value : value);
 }
 
 // A computed pair, in the order of results: by key, then id.
@@ -270,7 +268,7 @@ static result *compute_exact(const cpu_scan *scan, uint64_t query, cpu_collector
 
 void cpu_collector_finish(const cpu_scan *scan, uint64_t query, float *distances, int64_t *labels) {
   cpu_collector *c = &scan->collectors[query];
-  bool similarity = is_similarity(scan->source.metric);
+  bool similarity = cpu_is_similarity(scan->source.metric);
   tighten(scan->kernels, c, 0);
   check_hope(scan, query, c);
   result *results = compute_exact(scan, query, c);
@@ -286,7 +284,7 @@ void cpu_collector_finish(const cpu_scan *scan, uint64_t query, float *distances
 
 void cpu_collector_finish_range(const cpu_scan *scan, uint64_t query) {
   cpu_collector *c = &scan->collectors[query];
-  bool similarity = is_similarity(scan->source.metric);
+  bool similarity = cpu_is_similarity(scan->source.metric);
   result *results = compute_exact(scan, query, c);
   for (uint64_t i = 0; i < c->count; i++) {
     c->upper[results[i].location = i] = similarity ? -results[i].key : results[i].key;

@@ -142,7 +142,7 @@ static uint32_t FN(panel_f32)(uint32_t metric, const float *panel, const float *
         scale = whole > CPU_LEAST_SQUARE && whole < INFINITY ? 1 / sqrtf(whole) : NAN;
         length = 1, whole = 0;
       } else {
-        length = whole > CPU_LONGEST_SQUARE ? INFINITY : sqrtf(whole < CPU_LEAST_SQUARE ? CPU_LEAST_SQUARE : whole);
+        length = cpu_safe_length(whole);
         if (metric == CPU_L2) start = whole;
       }
       UNROLL for (uint32_t v = 0; v < VECTORS; v++) {

@@ -10,12 +10,6 @@
 // Room for the rounding of a measured length.
 #define MEASURED 1.001f
 
-// A length that margins may rely on: never below the true one.
-static inline float safe_length(float square) {
-  if (square > CPU_LONGEST_SQUARE) return INFINITY;
-  return sqrtf(square < CPU_LEAST_SQUARE ? CPU_LEAST_SQUARE : square);
-}
-
 static uint32_t panel_queries(const cpu_kernels *kernels, uint32_t variant, uint32_t left) {
   if (variant == CPU_PANEL_F32) return CPU_MAX_QUERIES;
   if (left <= 4) return 4;
@@ -74,8 +68,8 @@ void cpu_pack_queries(const cpu_scan *scan, const float *center, cpu_queries *ou
     else
       kernels->pack(rows, n, width, d, 0, scales, center, factor, width, (float *)panel, squares, NULL);
     for (uint32_t i = 0; i < n; i++) {
-      out->norms[start + i] = safe_length(squares[i]);
-      out->errors[start + i] = out->variant == CPU_TILE_BF16 ? safe_length(errors[i]) : 0;
+      out->norms[start + i] = cpu_safe_length(squares[i]);
+      out->errors[start + i] = out->variant == CPU_TILE_BF16 ? cpu_safe_length(errors[i]) : 0;
       if (metric == CPU_L2 && in_place)
         out->bias[start + i] = (float)(kernels->pair(CPU_INNER_PRODUCT, 0, rows[i], rows[i], d) - middle);
       else if (metric == CPU_L2)
@@ -235,8 +229,8 @@ void cpu_scan_tiles(const cpu_scan *scan, const cpu_queries *queries, const cpu_
     start_finders(scan, queries, start, n, &f);
     const margins *m = &f.margins;
     for (uint32_t p = 0, row = 0; row < rows->n; p++, row += width) {
-      float square = rows->longest[p], longest = safe_length(square);
-      float roughest = bf16 ? safe_length(rows->roughest[p]) : 0;
+      float square = rows->longest[p], longest = cpu_safe_length(square);
+      float roughest = bf16 ? cpu_safe_length(rows->roughest[p]) : 0;
       float error[CPU_MAX_QUERIES], limits[CPU_MAX_QUERIES];
       for (uint32_t i = 0; i < CPU_MAX_QUERIES; i++) {
         error[i] = m->limits.slope[i] * longest + m->rough[i] * roughest + m->limits.square * square;
@@ -264,12 +258,6 @@ void cpu_scan_tiles(const cpu_scan *scan, const cpu_queries *queries, const cpu_
   }
 }
 
-// Floats between rows in place and those to ask memory for: none past the last block.
-static inline size_t direct_ahead(const uint32_t *positions, uint64_t left, uint32_t d) {
-  if (positions || left <= CPU_DIRECT_ROWS) return 0;
-  return (size_t)(d > 256 ? CPU_AHEAD / 2 : CPU_AHEAD) * d;
-}
-
 void cpu_scan_panels(const cpu_scan *scan, const cpu_queries *queries, const float *center, const float *base,
                      uint64_t location, const uint32_t *positions, uint64_t n) {
   const cpu_kernels *kernels = scan->kernels;
@@ -286,12 +274,12 @@ void cpu_scan_panels(const cpu_scan *scan, const cpu_queries *queries, const flo
       const uint32_t *chosen = positions ? positions + from : NULL;
       float squares[CPU_DIRECT_ROWS];
       uint32_t count = kernels->panel_f32(metric, panel, positions ? base : base + from * d, chosen, held,
-                                          direct_ahead(positions, n - from, d), d, center, limits, squares, hits);
+                                          cpu_direct_ahead(positions, n - from, d), d, center, limits, squares, hits);
       for (uint32_t h = 0; h < count; h++) {
         uint32_t i = hits[h].query, row = hits[h].row;
         if (i >= f.n) continue;  // padding
         float square = metric == CPU_COSINE ? 1 : squares[row];
-        float error = limits->slope[i] * safe_length(square) + limits->square * square;
+        float error = limits->slope[i] * cpu_safe_length(square) + limits->square * square;
         find(&f, i, hits[h].key, error, location + (chosen ? chosen[row] : from + row));
       }
     }
@@ -316,7 +304,7 @@ static length_range lengths_of(const float *squares, uint32_t n) {
   float shortest, longest;
   memcpy(&shortest, &least, sizeof least);
   memcpy(&longest, &most, sizeof most);
-  return (length_range){sqrtf(shortest), safe_length(longest)};
+  return (length_range){sqrtf(shortest), cpu_safe_length(longest)};
 }
 
 // What a sum of direct_l2 or direct_dot may be at most for its key to reach the bound.
@@ -348,7 +336,7 @@ void cpu_scan_direct(const cpu_scan *scan, const uint32_t *index, uint32_t first
     for (uint64_t from = 0; from < n; from += CPU_DIRECT_ROWS) {
       uint32_t held = n - from < CPU_DIRECT_ROWS ? (uint32_t)(n - from) : CPU_DIRECT_ROWS;
       const float *rows = positions ? base : base + from * d;
-      size_t ahead = direct_ahead(positions, n - from, d);
+      size_t ahead = cpu_direct_ahead(positions, n - from, d);
       const uint32_t *chosen = positions ? positions + from : NULL;
       if (metric == CPU_L2)
         kernels->direct_l2(rows, chosen, held, ahead, queries, nq4, d, sums);
@@ -365,7 +353,7 @@ void cpu_scan_direct(const cpu_scan *scan, const uint32_t *index, uint32_t first
         for (uint32_t r = 0; r < held; r++) {
           float key = sum[r], error = rounding * key + tiny;
           if (metric != CPU_L2) {
-            float length = norm[q] * safe_length(squares[r]);
+            float length = norm[q] * cpu_safe_length(squares[r]);
             error = (metric == CPU_COSINE ? rounding : rounding * length) + tiny;
             if (metric == CPU_COSINE && norm[q] == 0)
               key = 0;
@@ -391,7 +379,7 @@ void cpu_scan_direct(const cpu_scan *scan, const uint32_t *index, uint32_t first
 void cpu_scan_pairs(const cpu_scan *scan, const uint32_t *index, uint32_t first, uint32_t nq, const float *base,
                     uint64_t location, const uint32_t *positions, uint64_t n) {
   uint32_t d = scan->source.d, metric = scan->source.metric;
-  bool similarity = metric == CPU_INNER_PRODUCT || metric == 23 || metric == CPU_COSINE;
+  bool similarity = cpu_is_similarity(metric);
   for (uint32_t q = 0; q < nq; q++) {
     uint64_t number = query_number(index, first, q);
     for (uint64_t i = 0; i < n; i++) {

@@ -101,12 +101,11 @@ final class Flat {
     summed = 0
   }
 
-  /// Whether rows lie so far from the origin, for what they differ, that products of rows as they
-  /// are would round most of it away.
-  var isFar: Bool {
+  /// Whether rows are too far from the origin to be multiplied as they are.
+  var isFarAway: Bool {
     guard summed > 0 else { return false }
     let middle = sums.reduce(0) { $0 + ($1 / Double(summed)) * ($1 / Double(summed)) }
-    return middle > 1e5 * (squares / Double(summed) - middle)
+    return isFar(middle, spread: squares / Double(summed) - middle)
   }
 
   /// A point that makes rows short when it is taken from them.

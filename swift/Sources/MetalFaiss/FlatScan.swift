@@ -25,7 +25,7 @@ struct FlatScan {
     source.metric = request.metric
     source.metric_arg = request.argument
     search = try Search(request, queries: queries, source: source, call: call)
-    center = request.isTiled ? flat.center(request.metric) : []
+    center = request.isTiled && request.nq > Self.directQueries ? flat.center(request.metric) : []
   }
 
   /// Scans block by block. `finish` writes some queries' results while they are warm, where the scan can;
@@ -41,7 +41,7 @@ struct FlatScan {
         let few = search.count <= Self.directQueries || search.count * flat.count < 4096
         if !search.request.isTiled || few {
           scanInPlace()
-        } else if search.count <= Self.panelQueries && !flat.isFar {
+        } else if search.count <= Self.panelQueries && !flat.isFarAway {
           try scanPanels()
         } else if let finish, search.request.selector == nil, flat.count * d * 4 <= Self.sharedBytes,
           search.count >= 64 * search.engine.pool.threads
@@ -73,10 +73,13 @@ struct FlatScan {
   private func forEachPart(work: Int, _ body: (Part) -> Void) {
     let d = flat.d
     let pool = search.engine.pool
-    let ranges =
-      search.request.selector != nil
-      ? pool.shares(of: flat.count, least: Self.selectedRows, most: Self.selectedRows)
-      : pool.shares(of: flat.count, least: max(64, (1 << 16) / d), most: max(64, (1 << 21) / d))
+    var (least, most) = (max(64, (1 << 16) / d), max(64, (1 << 21) / d))
+    if !search.request.isTiled {
+      most = least  // pairs are slow: a cancelled call must not wait for a long item
+    } else if search.request.selector != nil {
+      (least, most) = (Self.selectedRows, Self.selectedRows)
+    }
+    let ranges = pool.shares(of: flat.count, least: least, most: most)
     let used = pool.forEach(ranges.count, parallel: work > 100_000) { item, worker in
       if search.call.isCancelled { return }
       search.workspaces.run(worker) { workspace in
@@ -97,7 +100,7 @@ struct FlatScan {
     search.variants |= tiled ? MF_DIRECT_F32.rawValue : MF_PAIRWISE_F64.rawValue
     forEachPart(work: work) { part in
       withUnsafePointer(to: search.scan) { scan in
-        // Pairs are slow: a cancelled call must not wait for all queries of an item.
+        // Nor may a cancelled call wait for all queries of an item of pairs.
         for q in stride(from: 0, to: search.count, by: tiled ? search.count : 16) {
           if search.call.isCancelled { return }
           (tiled ? cpu_scan_direct : cpu_scan_pairs)(

@@ -78,8 +78,8 @@ struct IVFScan {
       var left = 0
       for i in 0..<pairs where block[i] >= 0 { left += ivf.lists[Int(block[i])].count }
       for i in 0..<pairs where block[i] >= 0 {
-        let share = left / (2 * search.engine.pool.threads)
-        append(&items, Int(block[i]), 0..<1, step: min(max(share, Self.lastRows), Self.itemRows))
+        let step = search.engine.pool.share(of: left, least: Self.lastRows, most: Self.itemRows)
+        append(&items, Int(block[i]), 0..<1, step: step)
         left -= ivf.lists[Int(block[i])].count
       }
       return (items, [0])
@@ -160,8 +160,11 @@ struct IVFScan {
         return
       }
       try withUnsafeTemporaryAllocation(of: Float.self, capacity: d) { center in
-        let isNear = setCenter(center.baseAddress!, base, item.rows.count)
-        let inPlace = item.queries.count <= Self.panelQueries && isNear
+        let isPanel = item.queries.count <= Self.panelQueries
+        // Panels of cosine have no use for a centre.
+        let inPlace =
+          isPanel && search.request.metric == MF_COSINE.rawValue
+          || setCenter(center.baseAddress!, base, item.rows.count) && isPanel
         let variant = inPlace ? MF_PANEL_F32.rawValue : variant
         search.variants |= variant
         let scratch = try workspace.prepareScratch(d: d)
@@ -205,9 +208,8 @@ struct IVFScan {
       for j in 0..<d { center[j] += (base + i * d)[j] * scale }
     }
     for j in 0..<d where !center[j].isFinite { center[j] = 0 }
-    if cosine { return true }
     let middle = kernels.pointee.pair(MF_INNER_PRODUCT.rawValue, 0, center, center, UInt32(d))
     let spread = kernels.pointee.pair(MF_L2.rawValue, 0, center, base, UInt32(d))
-    return middle <= 1e5 * spread
+    return !isFar(middle, spread: spread)
   }
 }

@@ -81,7 +81,7 @@ public func kmeansLeast(
         let to = min(n, (item + 1) * block)
         for i in stride(from: item * block, to: to, by: Int(CPU_DIRECT_ROWS)) {
           let rows = min(Int(CPU_DIRECT_ROWS), to - i)
-          let ahead = to - i > Int(CPU_DIRECT_ROWS) ? Int(CPU_AHEAD) * d : 0
+          let ahead = cpu_direct_ahead(nil, UInt64(to - i), UInt32(d))
           direct(x + i * d, nil, UInt32(rows), ahead, &query, 1, UInt32(d), sums.baseAddress!)
           for r in 0..<rows { least[i + r] = min(least[i + r], sums[r]) }
         }

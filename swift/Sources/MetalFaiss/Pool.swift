@@ -76,15 +76,18 @@ final class Pool: @unchecked Sendable {
     }
   }
 
-  /// Cuts a loop over rows into items: long ones first, as memory likes to be read, and short ones at
-  /// the end, so that threads end together.
+  /// How much of what is left the next item of a loop takes: much at first, as memory likes to be read,
+  /// and little at the end, so that threads end together.
+  func share(of left: Int, least: Int, most: Int) -> Int { min(most, max(least, left / (2 * threads))) }
+
+  /// A loop over rows in such items.
   func shares(of count: Int, least: Int, most: Int) -> [Range<Int>] {
     var ranges: [Range<Int>] = []
     var start = 0
     while start < count {
-      let share = min(most, max(least, (count - start) / (2 * threads)))
-      ranges.append(start..<min(count, start + share))
-      start += share
+      let end = min(count, start + share(of: count - start, least: least, most: most))
+      ranges.append(start..<end)
+      start = end
     }
     return ranges
   }

@@ -188,6 +188,10 @@ final class Search {
   }
 }
 
+/// Whether rows lie so far from the origin, for what they differ, that products of rows as they are would
+/// round most of it away. Both are squared lengths.
+func isFar(_ middle: Double, spread: Double) -> Bool { middle > 1e5 * spread }
+
 /// Position of the first infinity, or NaN unless those are allowed.
 func firstRefused(
   _ x: UnsafePointer<Float>, _ count: Int, allowNaN: Bool, kernels: UnsafePointer<cpu_kernels>

@@ -10,6 +10,7 @@
 #ifndef CPU_KERNELS_H
 #define CPU_KERNELS_H
 
+#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,6 +26,18 @@
 #define CPU_LONGEST_SQUARE 1e36f
 #define CPU_LEAST_SQUARE 1e-30f
 
+// A length that margins may rely on: never below the true one.
+static inline float cpu_safe_length(float square) {
+  if (square > CPU_LONGEST_SQUARE) return INFINITY;
+  return sqrtf(square < CPU_LEAST_SQUARE ? CPU_LEAST_SQUARE : square);
+}
+
+// Floats between rows in place and those to ask memory for: none past the last block.
+static inline size_t cpu_direct_ahead(const uint32_t *positions, uint64_t left, uint32_t d) {
+  if (positions || left <= CPU_DIRECT_ROWS) return 0;
+  return (size_t)(d > 256 ? CPU_AHEAD / 2 : CPU_AHEAD) * d;
+}
+
 typedef enum cpu_variant {  // as mf_variant
   CPU_DIRECT_F32 = 1,
   CPU_TILE_F32 = 2,
@@ -33,11 +46,16 @@ typedef enum cpu_variant {  // as mf_variant
   CPU_PANEL_F32 = 16,
 } cpu_variant;
 
-typedef enum cpu_metric {  // those of products and squared differences, as mf_metric
+typedef enum cpu_metric {  // those that scans tell apart, as mf_metric
   CPU_INNER_PRODUCT = 0,
   CPU_L2 = 1,
+  CPU_JACCARD = 23,
   CPU_COSINE = 100,
 } cpu_metric;
+
+static inline bool cpu_is_similarity(uint32_t metric) {
+  return metric == CPU_INNER_PRODUCT || metric == CPU_JACCARD || metric == CPU_COSINE;
+}
 
 // A pair that passed its threshold in a tile.
 typedef struct cpu_hit {
