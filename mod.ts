@@ -27,9 +27,11 @@ export type {
   IVFStore,
   Neighbors,
   RangeNeighbors,
+  ResidentRows,
   RunInfo,
   StoreSearch,
 } from "./lib/backend/backend.ts";
+export { createGpuBackend, type GpuBackendOptions } from "./lib/backend/gpu/mod.ts";
 export { createReferenceBackend } from "./lib/backend/reference/mod.ts";
 export { backend, useBackend } from "./lib/backend/select.ts";
 export type { MimeBundle } from "./lib/display.ts";
@@ -60,6 +62,15 @@ export {
   serializeIndex,
   writeIndex,
 } from "./lib/io/faiss_file.ts";
+export {
+  gpu,
+  type GpuBuffer,
+  type GpuDevice,
+  gpuDevices,
+  type MetalKernel,
+  metalKernel,
+  Tensor,
+} from "./lib/kernel/mod.ts";
 export { type IdInput, Matrix, toIds, toRows, type VectorInput } from "./lib/matrix.ts";
 export { isSimilarity, Metric, metricName } from "./lib/metric.ts";
 export { Random } from "./lib/random.ts";

@@ -1,5 +1,6 @@
 /**
- * `deno task bench SUITE … [--peers] [--quick] [--json FILE] [--threads N] [--filter REGEX]`.
+ * `deno task bench SUITE … [--peers] [--quick] [--json FILE] [--torch PYTHON]
+ * [--threads N] [--filter REGEX]`.
  *
  * @module
  */
@@ -10,9 +11,11 @@ import { measureRoofline, type Roofline } from "../lib/profile/mod.ts";
 import { describe } from "./environment.ts";
 import { ffiSuite } from "./ffi_bench.ts";
 import { flatSuite } from "./flat_bench.ts";
+import { gpuSuite } from "./gpu_bench.ts";
 import { ivfSuite } from "./ivf_bench.ts";
 import { kmeansSuite } from "./kmeans_bench.ts";
 import { plural, startPeers } from "./peers.ts";
+import { recipesSuite } from "./recipes_bench.ts";
 import { format, heading, type Row, significant } from "./rows.ts";
 import type { Suite } from "./suite.ts";
 
@@ -21,12 +24,15 @@ const SUITES: Record<string, Suite> = {
   ivf: ivfSuite,
   kmeans: kmeansSuite,
   ffi: ffiSuite,
+  gpu: gpuSuite,
+  recipes: recipesSuite,
 };
 
 const USAGE = `Usage: deno task bench SUITE … [options]
 
 Suites: ${Object.keys(SUITES).join(", ")}, roofline (limits of this machine only)
   --peers         run FAISS and others interleaved, in .venv (made if missing)
+  --torch PYTHON  run PyTorch beside the gpu suite, with this Python
   --quick         small sizes, less time a row
   --json FILE     write {environment, rows}
   --threads N     threads of both sides; all cores by default
@@ -42,6 +48,7 @@ async function main(): Promise<void> {
       json: { type: "string" },
       threads: { type: "string" },
       filter: { type: "string", default: "" },
+      torch: { type: "string" },
       help: { type: "boolean", default: false },
     },
   });
@@ -86,6 +93,7 @@ async function main(): Promise<void> {
       threads,
       limits,
       peers,
+      torch: values.torch,
       hnswlib: started?.description.versions.hnswlib !== undefined,
       // Threads of OpenMP spin for some milliseconds after their work.
       measure: { budget: values.quick ? 200 : 2000, pause: values.peers ? 20 : 0 },
@@ -100,7 +108,7 @@ async function main(): Promise<void> {
 }
 
 function limitsLine(limits: Roofline | undefined): string {
-  if (!limits) return "Roofline: not measured, the native library is missing";
+  if (!limits) return "Roofline: not measured, for only the cpu backend has one";
   const { gflops, gbps } = limits;
   return `Roofline: fp32 FMA ${significant(gflops)} GFLOP/s, memory read ${significant(gbps)} GB/s`;
 }

@@ -1,6 +1,7 @@
-/** A Python process that runs FAISS, hnswlib and usearch on our arrays. @module */
+/** FAISS, hnswlib and usearch on our arrays. @module */
 
 import type { Contender } from "../lib/profile/mod.ts";
+import { PeerProcess } from "./peer_process.ts";
 
 /** How a peer is run. */
 export interface Way {
@@ -38,84 +39,16 @@ export interface PeerDescription {
   blasProbe?: Record<string, number>;
 }
 
-const DTYPES = new Map<string, string>([["Float32Array", "<f4"], ["Uint8Array", "u1"]]);
-
-/** The process. It sleeps on its input while it has nothing to do. */
-export class Peers implements AsyncDisposable {
-  readonly #child: Deno.ChildProcess;
-  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #lines: ReadableStreamDefaultReader<string>;
-  readonly #folder: string;
-  #rest = "";
-  #turn = 0;
-
+/** FAISS, hnswlib and usearch. */
+export class Peers extends PeerProcess {
   /** Starts Python with this environment on top of, or (undefined) taken from, ours. */
   constructor(python: string, folder: string, variables: Record<string, string | undefined>) {
-    this.#folder = folder;
-    const env = { ...Deno.env.toObject() };
-    for (const [name, value] of Object.entries(variables)) {
-      if (value === undefined) delete env[name];
-      else env[name] = value;
-    }
-    this.#child = new Deno.Command(python, {
-      args: [new URL("./peer.py", import.meta.url).pathname],
-      stdin: "piped",
-      stdout: "piped",
-      clearEnv: true,
-      env,
-    }).spawn();
-    this.#input = this.#child.stdin.getWriter();
-    this.#lines = this.#child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  }
-
-  /** Asks for one operation of peer.py. */
-  async ask<T>(op: string, request: object = {}): Promise<T> {
-    await this.#input.write(new TextEncoder().encode(JSON.stringify({ op, ...request }) + "\n"));
-    while (!this.#rest.includes("\n")) {
-      const { value, done } = await this.#lines.read();
-      if (done) throw new Error(`Cannot run "${op}": the peer process ended`);
-      this.#rest += value;
-    }
-    const end = this.#rest.indexOf("\n");
-    const answer = JSON.parse(this.#rest.slice(0, end));
-    this.#rest = this.#rest.slice(end + 1);
-    if (answer.error) throw new Error(`Cannot run "${op}" in the peer: ${answer.error}`);
-    return answer.ok;
-  }
-
-  /** Gives an array to the peer, `n × d`, through a file that is gone once it is mapped. */
-  async share(name: string, data: Float32Array | Uint8Array, d?: number): Promise<void> {
-    const path = `${this.#folder}/${name}.raw`;
-    const bytes = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
-    await Deno.writeFile(path, bytes);
-    const shape = d === undefined ? [data.length] : [data.length / d, d];
-    await this.ask("array", { name, path, shape, dtype: DTYPES.get(data.constructor.name) });
-    await Deno.remove(path);
+    super(python, "peer.py", folder, variables);
   }
 
   /** A contender that searches in the peer. */
   contender(search: PeerSearch): Contender {
-    return {
-      name: search.way.name,
-      group: search.way.engine,
-      run: async (count) => {
-        const at = this.#turn;
-        this.#turn += count;
-        return await this.ask<number[]>("timed", { ...search, at, count });
-      },
-    };
-  }
-
-  /** Path of a file that both sides can reach. */
-  path(name: string): string {
-    return `${this.#folder}/${name}`;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#input.close();
-    await this.#lines.cancel();
-    await this.#child.status;
-    await Deno.remove(this.#folder, { recursive: true });
+    return this.timed(search.way.name, search, search.way.engine);
   }
 }
 

@@ -34,7 +34,7 @@ export interface Row {
   roofline: number | null;
   /** That limit. */
   roof: "fma" | "read" | null;
-  /** The rival: the fastest way FAISS was run. */
+  /** The rival: the fastest way FAISS or PyTorch was run. */
   peer: string | null;
   peerMedianMs: number | null;
   /** Peer's median by ours: above 1 we are faster. */
@@ -58,6 +58,8 @@ export interface Measured {
   error?: number;
   /** Timing by name; ours is `"metalfaiss"`. */
   timings: Map<string, Timing>;
+  /** Name of the rival; by default the fastest of another library's ways. */
+  rival?: string;
   /** Floating-point operations of one call. */
   flops?: number;
   /** Bytes that one call has to read from memory at least. */
@@ -67,17 +69,17 @@ export interface Measured {
 /** The name of our own contender. */
 export const OURS = "metalfaiss";
 
-/** Fastest of FAISS's ways by median. */
+/** Fastest of the rival's ways by median. */
 export function rival(timings: Map<string, Timing>): [name: string, timing: Timing] | undefined {
-  return [...timings].filter(([name]) => name.startsWith("faiss"))
+  return [...timings].filter(([name]) => /^(faiss|torch)/.test(name))
     .sort((a, b) => a[1].median - b[1].median)[0];
 }
 
 /** Makes a row. */
 export function toRow(measured: Measured, limits: Roofline | undefined): Row {
-  const { run, timings, flops, bytes, recall, peerRecall, error, ...rest } = measured;
+  const { run, timings, flops, bytes, recall, peerRecall, error, rival: named, ...rest } = measured;
   const ours = timings.get(OURS)!;
-  const best = rival(timings);
+  const best = named === undefined ? rival(timings) : [named, timings.get(named)!] as const;
   const gflops = flops === undefined ? null : flops / ours.median / 1e6;
   const gbps = bytes === undefined ? null : bytes / ours.median / 1e6;
   const roof = limits === undefined || gflops === null || gbps === null
@@ -126,7 +128,7 @@ const COLUMNS: [title: string, width: number, cell: (row: Row) => string][] = [
   ["recall", 7, (r) => r.recall?.toFixed(3) ?? ""],
   ["theirs", 7, (r) => r.peerRecall?.toFixed(3) ?? ""],
   ["error", 8, (r) => r.error?.toExponential(0) ?? ""],
-  ["FAISS ms", 9, (r) => significant(r.peerMedianMs)],
+  ["rival ms", 9, (r) => significant(r.peerMedianMs)],
   ["ratio", 6, (r) => r.ratio?.toFixed(2) ?? ""],
 ];
 

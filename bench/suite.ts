@@ -16,6 +16,8 @@ export interface Context {
   limits: Roofline | undefined;
   /** FAISS and others, with --peers. */
   peers: Peers | undefined;
+  /** A Python that has PyTorch, for the GPU's suite. */
+  torch: string | undefined;
   /** Whether the peers include hnswlib, which has no wheel for every machine. */
   hnswlib: boolean;
   /** Time for each row. */

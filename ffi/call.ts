@@ -4,7 +4,7 @@
  * @module
  */
 
-import { DisposedError, OutOfMemoryError } from "../lib/errors.ts";
+import { CompileError, DeviceError, DisposedError, OutOfMemoryError } from "../lib/errors.ts";
 import { CallRecord, type Report } from "./record.ts";
 
 /** `mf_status`. */
@@ -15,6 +15,8 @@ export const Status = {
   HANDLE: 3,
   MEMORY: 4,
   CANCELLED: 5,
+  DEVICE: 6,
+  COMPILE: 7,
 } as const;
 
 /** Records between synchronous calls; more than one only where calls nest. */
@@ -63,6 +65,10 @@ export function check(status: number, record: CallRecord, signal?: AbortSignal):
       throw new OutOfMemoryError(record.message());
     case Status.CANCELLED:
       throw signal?.reason ?? new DOMException("The operation was stopped", "AbortError");
+    case Status.DEVICE:
+      throw new DeviceError(record.message());
+    case Status.COMPILE:
+      throw new CompileError(record.message());
     default:
       throw new Error(`Cannot go on: the native library returned status ${status}`);
   }

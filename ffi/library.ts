@@ -8,6 +8,7 @@ import { DeviceError } from "../lib/errors.ts";
 import { readVariable } from "../lib/env.ts";
 import { distanceSymbols } from "./distance.ts";
 import { flatSymbols } from "./flat.ts";
+import { gpuSymbols } from "./gpu.ts";
 import { ivfSymbols } from "./ivf.ts";
 import { kmeansSymbols } from "./kmeans.ts";
 import { cachedLibrary, checkoutLibrary } from "./paths.ts";
@@ -15,7 +16,7 @@ import { selectorSymbols } from "./selector.ts";
 import { nonblocking } from "./symbol.ts";
 
 /** `MF_ABI_VERSION` of the header that the tables were written from. */
-export const ABI_VERSION = 1;
+export const ABI_VERSION = 2;
 
 const versionSymbols = {
   mf_abi_version: { parameters: [], result: "u32" },
@@ -73,6 +74,7 @@ export const symbols = {
   ...ivfSymbols,
   ...distanceSymbols,
   ...kmeansSymbols,
+  ...gpuSymbols,
 } as const satisfies Deno.ForeignLibraryInterface;
 
 /** The C functions, callable. */

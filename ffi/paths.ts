@@ -12,7 +12,7 @@ import { readEnv } from "../lib/env.ts";
 /** Version of this package. */
 export const VERSION: string = config.version;
 
-/** SHA-256 of every source file of the native library, by path in `swift/`. */
+/** SHA-256 of every source file of the native library and of every shader, by path from the root. */
 export const sources: Readonly<Record<string, string>> = manifest;
 
 /** File name of the library on this system. */

@@ -11,4 +11,14 @@ export const selectorSymbols = {
     ],
     result: "i32",
   },
+  mf_selector_bitmap: {
+    parameters: [
+      "u32", // uint32_t selector
+      "f64", // double n
+      "buffer", // const int64_t *ids
+      "buffer", // uint8_t *bitmap
+      "buffer", // mf_call *call
+    ],
+    result: "i32",
+  },
 } as const satisfies Deno.ForeignLibraryInterface;

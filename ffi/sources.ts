@@ -6,11 +6,12 @@
 
 import { createHash } from "node:crypto";
 
-/** SHA-256 of every file that the library is built from, by path in `swift/`. */
-export function hashSources(swift: string): Record<string, string> {
+/** SHA-256 of every file that the library is built from or reads, by path from the package's root. */
+export function hashSources(root: string): Record<string, string> {
   const hashes: Record<string, string> = {};
-  for (const path of ["Package.swift", ...walk(swift, "Sources")]) {
-    hashes[path] = createHash("sha256").update(Deno.readFileSync(`${swift}/${path}`)).digest("hex");
+  const paths = ["swift/Package.swift", ...walk(root, "swift/Sources"), ...walk(root, "shaders")];
+  for (const path of paths) {
+    hashes[path] = createHash("sha256").update(Deno.readFileSync(`${root}/${path}`)).digest("hex");
   }
   return hashes;
 }

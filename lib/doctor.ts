@@ -8,7 +8,8 @@
 import { checkout } from "../ffi/paths.ts";
 import { ABI_VERSION, type Attempt, candidates, openLibrary, remedy } from "../ffi/library.ts";
 import { describeLibrary, type LibraryInfo } from "./backend/cpu/mod.ts";
-import { readVariable, type VariableName, variables } from "./env.ts";
+import { gpuVariable, readVariable, type VariableName, variables } from "./env.ts";
+import { gpu, type GpuReport, gpuReport } from "./kernel/device.ts";
 import { swiftAdvice } from "./setup.ts";
 
 /** What the doctor found. */
@@ -19,6 +20,7 @@ interface Findings {
   backend: string;
   library: { path: string; abi: number } & LibraryInfo | null;
   tried: Attempt[];
+  gpus: GpuReport | null;
   variables: Partial<Record<VariableName, string>>;
   advice: string[];
 }
@@ -46,6 +48,9 @@ async function examine(): Promise<Findings> {
     advice.push("No .venv with faiss-cpu, for tests and bench --peers: ./run venv");
   }
 
+  const gpus = library && gpuReport();
+  if (gpus) advice.push(...gpuAdvice(gpus));
+
   const set: Findings["variables"] = {};
   for (const name of Object.keys(variables) as VariableName[]) {
     const value = readVariable(name);
@@ -57,7 +62,7 @@ async function examine(): Promise<Findings> {
     advice.push("Unset METALFAISS_BACKEND, or set it to auto");
   }
   const deno = Deno.version.deno;
-  return { deno, swift, python, backend, library, tried, variables: set, advice };
+  return { deno, swift, python, backend, library, tried, gpus, variables: set, advice };
 }
 
 /** Every place in order, up to the one that has the library. */
@@ -73,6 +78,18 @@ function examineLibrary(): Pick<Findings, "library" | "tried"> {
     }
   }
   return { library: null, tried };
+}
+
+/** What to do for a GPU that is missing, or that METALFAISS_GPU asks for in vain. */
+function gpuAdvice({ engine }: GpuReport): string[] {
+  try {
+    const wanted = gpuVariable();
+    if (wanted !== undefined) gpu(wanted);
+    else if (engine === null) gpu();
+    return [];
+  } catch (error) {
+    return [(error as Error).message];
+  }
 }
 
 function print(found: Findings): void {
@@ -92,7 +109,13 @@ function print(found: Findings): void {
   for (const { source, path, reason } of found.tried) {
     rows.push(["  tried", `${source}: ${path ? `${path}: ` : ""}${reason}`]);
   }
-  rows.push(["devices", "none but the CPU"]);
+  rows.push(["default GPU", found.gpus?.engine ?? "none"]);
+  for (const { name, engine } of found.gpus?.devices ?? []) {
+    rows.push(["  device", `${engine}: ${name}`]);
+  }
+  for (const { what, path, result } of found.gpus?.searched ?? []) {
+    rows.push(["  searched", [what, path, result].filter((part) => part !== "").join(": ")]);
+  }
   for (const [name, meaning] of Object.entries(variables)) {
     rows.push([name, found.variables[name as VariableName] ?? `unset. ${meaning}`]);
   }

@@ -9,14 +9,21 @@ export type VariableName =
   | "METALFAISS_LIBRARY"
   | "METALFAISS_BACKEND"
   | "METALFAISS_THREADS"
-  | "METALFAISS_ISA";
+  | "METALFAISS_ISA"
+  | "METALFAISS_GPU"
+  | "METALFAISS_EMULATOR_CHECKS";
 
 /** What each variable does, as `deno task doctor` prints it. */
 export const variables: Readonly<Record<VariableName, string>> = {
   METALFAISS_LIBRARY: "Absolute path of the native library; no other place is searched.",
-  METALFAISS_BACKEND: "Backend of new indexes: auto (default), cpu or reference.",
+  METALFAISS_BACKEND: "Backend of new indexes: auto (default), gpu, cpu or reference.",
   METALFAISS_THREADS: "Threads of the native library, from 1; all cores by default.",
   METALFAISS_ISA: "Instruction set of its kernels, e.g. scalar or avx2; the best one by default.",
+  METALFAISS_GPU:
+    "GPU to use: metal, cuda or emulator, with a number where there are more, as cuda:1; " +
+    "the system's default by default. If set, auto means gpu.",
+  METALFAISS_EMULATOR_CHECKS:
+    "Whether the emulator looks for faults of kernels: on (default), or off for speed.",
 };
 
 /** Reads any variable; one that may not be read counts as unset, and so does an empty one. */
@@ -48,10 +55,28 @@ export function threadsVariable(): number | undefined {
 }
 
 /** Reads `METALFAISS_BACKEND`. */
-export function backendVariable(): "auto" | "cpu" | "reference" {
+export function backendVariable(): "auto" | "gpu" | "cpu" | "reference" {
   const text = readVariable("METALFAISS_BACKEND") ?? "auto";
-  if (text === "auto" || text === "cpu" || text === "reference") return text;
+  if (text === "auto" || text === "gpu" || text === "cpu" || text === "reference") return text;
   throw new RangeError(
-    `Cannot use METALFAISS_BACKEND: expected auto, cpu or reference, got "${text}"`,
+    `Cannot use METALFAISS_BACKEND: expected auto, gpu, cpu or reference, got "${text}"`,
+  );
+}
+
+/** Reads `METALFAISS_GPU`. */
+export function gpuVariable(): string | undefined {
+  const text = readVariable("METALFAISS_GPU");
+  if (text === undefined || /^(metal|cuda|emulator)(:\d+)?$/.test(text)) return text;
+  throw new RangeError(
+    `Cannot use METALFAISS_GPU: expected metal, cuda or emulator, got "${text}"`,
+  );
+}
+
+/** Whether `METALFAISS_EMULATOR_CHECKS` leaves the emulator's checks on. */
+export function emulatorChecks(): boolean {
+  const text = readVariable("METALFAISS_EMULATOR_CHECKS") ?? "on";
+  if (text === "on" || text === "off") return text === "on";
+  throw new RangeError(
+    `Cannot use METALFAISS_EMULATOR_CHECKS: expected on or off, got "${text}"`,
   );
 }

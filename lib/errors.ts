@@ -36,6 +36,25 @@ export class DeviceError extends Error {
   override name = "DeviceError";
 }
 
+/** A kernel that does not compile. */
+export class CompileError extends Error {
+  /** Name of the class. */
+  override name = "CompileError";
+  /** All that the compiler said; its lines are `file:line:column: error: …`. */
+  readonly log: string;
+
+  /**
+   * Says why a kernel does not compile.
+   *
+   * @param message The first error.
+   * @param log All that the compiler said.
+   */
+  constructor(message: string, log: string = message) {
+    super(message);
+    this.log = log;
+  }
+}
+
 /** An allocation was refused. */
 export class OutOfMemoryError extends Error {
   /** Name of the class. */

@@ -43,14 +43,16 @@ export async function setup(): Promise<string> {
 async function buildInCheckout(root: string): Promise<string> {
   const swift = `${root}swift`;
   const path = checkoutLibrary()!;
-  const hashes = hashSources(swift);
+  const hashes = hashSources(root);
   const manifest = `${JSON.stringify(hashes, null, 2)}\n`;
   if (readText(`${swift}/manifest.json`) !== manifest) {
     Deno.writeTextFileSync(`${swift}/manifest.json`, manifest);
   }
   // Kept in the build folder, so that it goes when the build goes.
   const stamp = `${swift}/.build/metalfaiss-sources`;
-  const hash = sourceHash(hashes);
+  // Shaders are read where they lie.
+  const built = Object.entries(hashes).filter(([file]) => file.startsWith("swift/"));
+  const hash = sourceHash(Object.fromEntries(built));
   if (readText(stamp) === hash && exists(path)) return path;
   await swiftBuild(swift);
   Deno.writeTextFileSync(stamp, hash);
@@ -69,13 +71,14 @@ async function buildInCache(): Promise<string> {
   await Deno.mkdir(parent, { recursive: true });
   const work = await Deno.makeTempDir({ dir: parent, prefix: ".build-" });
   try {
-    await fetchSources(`${work}/swift`);
+    await fetchSources(work);
     await swiftBuild(`${work}/swift`);
     await Deno.mkdir(`${work}/done`);
     await Deno.copyFile(
       `${work}/swift/.build/release/${libraryName()}`,
       `${work}/done/${libraryName()}`,
     );
+    await Deno.rename(`${work}/shaders`, `${work}/done/shaders`);
     await Deno.rename(`${work}/done`, folder).catch((error) => {
       if (!exists(path)) throw error; // another setup was first
     });
@@ -96,7 +99,7 @@ async function fetchSources(folder: string): Promise<void> {
 }
 
 async function fetchSource([path, sha256]: [string, string]): Promise<[string, Uint8Array]> {
-  const url = new URL(`../swift/${path}`, import.meta.url);
+  const url = new URL(`../${path}`, import.meta.url);
   const response = await fetch(url);
   const bytes = await response.bytes();
   if (!response.ok) throw new DeviceError(`Cannot fetch ${url}: HTTP status ${response.status}`);

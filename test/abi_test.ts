@@ -46,8 +46,20 @@ function readAll(bytes: Uint8Array, struct: string): Record<string, number> {
 
 Deno.test("parseHeader() finds the functions, structs and enums", () => {
   assert.ok(Object.keys(header.functions).length >= 30);
-  assert.deepEqual(Object.keys(header.structs).sort(), ["mf_call", "mf_search", "mf_sizes"]);
-  assert.deepEqual(Object.keys(header.enums).sort(), ["mf_metric", "mf_status", "mf_variant"]);
+  assert.deepEqual(
+    Object.keys(header.structs).filter((name) => !name.startsWith("mf_gpu_")).sort(),
+    [
+      "mf_call",
+      "mf_search",
+      "mf_sizes",
+    ],
+  );
+  assert.deepEqual(Object.keys(header.enums).sort(), [
+    "mf_gpu_command",
+    "mf_metric",
+    "mf_status",
+    "mf_variant",
+  ]);
 });
 
 Deno.test("symbols have a row for every function of the header, and no other", () => {

@@ -238,8 +238,10 @@ testEach(
   "Clustering takes maxPointsPerCentroid vectors at random, with their weights",
   async (backend) => {
     let seen = 0;
+    // Rows that stay on a device are not seen.
+    const { residentRows: _, ...host } = backend;
     const spy: Backend = {
-      ...backend,
+      ...host,
       kmeansUpdate: (x, assign, weights, centroids, d) => {
         seen = assign.length;
         for (let i = 0; i < seen; i++) assert.equal(weights![i], Math.fround(x[i]! + 1));

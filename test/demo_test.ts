@@ -2,12 +2,17 @@ import assert from "node:assert/strict";
 import type { DemoReport } from "../bench/demo.ts";
 import { Progress } from "../lib/notebook/progress.ts";
 import { renderSvg } from "../lib/notebook/chart.ts";
+import { isNative } from "./native.ts";
 
 const root = new URL("../", import.meta.url).pathname;
 
-async function demo(...args: string[]): Promise<{ out: string; err: string }> {
+async function demo(
+  args: string[] = [],
+  env: Record<string, string> = {},
+): Promise<{ out: string; err: string }> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--no-prompt", `${root}bench/demo.ts`, "--quick", ...args],
+    env,
   }).output();
   const text = new TextDecoder();
   assert.equal(code, 0, text.decode(stderr));
@@ -15,10 +20,10 @@ async function demo(...args: string[]): Promise<{ out: string; err: string }> {
 }
 
 Deno.test("demo --json prints one object and draws a chart", async () => {
-  const { out, err } = await demo("--json");
+  const { out, err } = await demo(["--json"]);
   const report: DemoReport = JSON.parse(out);
   assert.ok(!err.includes("\x1b[2K"), "a progress bar on a pipe");
-  assert.ok(["cpu", "reference"].includes(report.backend));
+  assert.ok(["gpu", "cpu", "reference"].includes(report.backend));
   assert.ok(report.threads >= 1 && report.isa !== "" && report.engine !== "");
   assert.ok(report.digits.accuracy >= 0.98, `accuracy ${report.digits.accuracy}`);
   assert.equal(report.digits.images, 1797);
@@ -40,9 +45,22 @@ Deno.test("demo --json prints one object and draws a chart", async () => {
   assert.ok(!/NaN|undefined/.test(svg));
 });
 
+Deno.test("demo on the emulator finds what the CPU finds", { ignore: !isNative }, async () => {
+  const checks = { METALFAISS_EMULATOR_CHECKS: "off" };
+  const gpu = await demo(["--json"], { METALFAISS_GPU: "emulator", ...checks });
+  const cpu = await demo(["--json"], { METALFAISS_BACKEND: "cpu" });
+  const [ours, theirs]: DemoReport[] = [JSON.parse(gpu.out), JSON.parse(cpu.out)];
+  assert.deepEqual([ours!.backend, ours!.engine], ["gpu", "emulator"]);
+  assert.equal(ours!.digits.labels, theirs!.digits.labels);
+  assert.deepEqual(
+    ours!.rows.map(({ labels }) => labels),
+    theirs!.rows.map(({ labels }) => labels),
+  );
+});
+
 Deno.test("demo prints a table", async () => {
   const { out } = await demo();
-  assert.match(out, /backend (cpu|reference)/);
+  assert.match(out, /backend (gpu|cpu|reference)/);
   assert.match(out, /Handwritten digits: 98\.\d\d % of 1797 right/);
   assert.match(out, /recall@10 +ms\/query +QPS +MiB/);
   assert.match(out, /Chart: .*out\/demo\.svg/);

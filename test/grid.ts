@@ -1,18 +1,26 @@
 import type { Backend } from "../lib/backend/backend.ts";
 import { createCpuBackend } from "../lib/backend/cpu/mod.ts";
+import { createGpuBackend } from "../lib/backend/gpu/mod.ts";
 import { createReferenceBackend } from "../lib/backend/reference/mod.ts";
+import { gpuVariable } from "../lib/env.ts";
 import { DeviceError } from "../lib/errors.ts";
 import { IndexFlat } from "../lib/index/flat.ts";
 import { IndexIDMap, IndexIDMap2 } from "../lib/index/id_map.ts";
 import type { Index } from "../lib/index/index.ts";
 import { IndexIVFFlat } from "../lib/index/ivf_flat.ts";
+import { gpu, type GpuDevice } from "../lib/kernel/device.ts";
 import { isSimilarity, Metric } from "../lib/metric.ts";
 import { Random } from "../lib/random.ts";
 
-/** The backends that run here; `cpu` where the native library is built. */
+/** The GPU of the tests: that of METALFAISS_GPU, else the emulator. */
+export function testDevice(): GpuDevice {
+  return gpu(gpuVariable() ?? "emulator");
+}
+
+/** The backends that run here; `cpu` and `gpu` where the native library is built. */
 export function backends(): Backend[] {
   try {
-    return [createReferenceBackend(), createCpuBackend()];
+    return [createReferenceBackend(), createCpuBackend(), createGpuBackend(testDevice())];
   } catch (error) {
     if (!(error instanceof DeviceError)) throw error;
     return [createReferenceBackend()];
@@ -21,9 +29,15 @@ export function backends(): Backend[] {
 
 const available = backends();
 
-/** A test of every backend. */
-export function testEach(name: string, run: (backend: Backend) => Promise<void> | void): void {
-  for (const backend of available) Deno.test(`${name} [${backend.name}]`, () => run(backend));
+/** A test of every backend, or of those that are quick enough for its size. */
+export function testEach(
+  name: string,
+  run: (backend: Backend) => Promise<void> | void,
+  fits: (backend: Backend) => boolean = () => true,
+): void {
+  for (const backend of available.filter(fits)) {
+    Deno.test(`${name} [${backend.name}]`, () => run(backend));
+  }
 }
 
 /** Vectors of small integers: float32 distances between them are exact, and ties are many. */

@@ -48,8 +48,10 @@ async function swiftTests(): Promise<[passed: number, failed: number]> {
   }
   const decoder = new TextDecoder();
   const text = decoder.decode(output.stdout) + decoder.decode(output.stderr);
-  const [line, tests, failures] = text.match(/Executed (\d+) tests, with (\d+) failure/) ?? [];
-  console.log(output.success && line !== undefined ? line + "s" : text);
+  // Classes and bundles have lines of their own before the one of all.
+  const [line, tests, failures] = [...text.matchAll(/Executed (\d+) tests?, with (\d+) failures?/g)]
+    .at(-1) ?? [];
+  console.log(output.success && line !== undefined ? line : text);
   const failed = Number(failures ?? 0);
   return [Number(tests ?? 0) - failed, output.success ? failed : Math.max(failed, 1)];
 }

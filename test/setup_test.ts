@@ -55,6 +55,8 @@ Deno.test("setup() fetches the sources of a remote package and builds in the cac
       const entries = [...Deno.readDirSync(cache)].map(({ name }) => name);
       assert.equal(entries.length, 1, `${entries}`);
       assert.match(entries[0]!, new RegExp(`^${VERSION}-[0-9a-f]{12}$`));
+      const shader = await Deno.readTextFile(`${cache}/${entries[0]}/shaders/flat.metal`);
+      assert.equal(shader, await Deno.readTextFile(new URL("shaders/flat.metal", root)));
 
       await Deno.writeTextFile(`${folder}/bin/swift`, "#!/bin/sh\nexit 1\n");
       const [, again, said] = await setUp(address, folder);

@@ -8,24 +8,26 @@ import type { Metric } from "../metric.ts";
 import type { IDSelector } from "../selector.ts";
 
 /** Name of a {@linkcode Backend}. */
-export type BackendName = "reference" | "cpu";
+export type BackendName = "reference" | "cpu" | "gpu";
 
 /** What a call ran: shown by `index.lastRun` and asserted by tests. */
 export interface RunInfo {
   /** Backend that did the work. */
   backend: BackendName;
-  /** What executed it: `"typescript"` or `"native"`. */
+  /** What executed it: `"typescript"`, `"native"`, or a GPU's engine: `"metal"`, `"cuda"`, `"emulator"`. */
   engine: string;
-  /** Instruction set of the kernels, e.g. `"avx512"`; `"none"` for TypeScript. */
+  /** Instruction set of the kernels, e.g. `"avx512"`; `"none"` for TypeScript; a GPU's name. */
   isa: string;
   /** Kernel variants that ran, e.g. `["tile_f32"]`. */
   variants: string[];
-  /** Threads that took part. */
+  /** Threads that took part; of a GPU, threads dispatched. */
   threads: number;
   /** Query-row pairs looked at. */
   scanned: number;
-  /** Pairs that were computed again in double precision. */
+  /** Pairs that were computed again in double precision, or what is as exact. */
   recomputed: number;
+  /** Time on the GPU, from the start to the end of each command buffer. */
+  gpuSeconds?: number;
 }
 
 /** How a store is searched. */
@@ -124,15 +126,27 @@ export interface IVFStore extends Disposable {
   ): Promise<RangeNeighbors>;
 }
 
+/** Rows that stay where they are compared, for k-means. */
+export interface ResidentRows extends Disposable {
+  /** The nearest centroid of each row, by squared L2 or, for the other two, larger is nearer. */
+  assign(
+    centroids: Float32Array,
+    metric: Metric,
+    signal?: AbortSignal,
+  ): Promise<{ distances: Float32Array; labels: BigInt64Array }>;
+  /** {@linkcode Backend.kmeansUpdate} with the labels of the last {@linkcode assign}. */
+  update(weights: Float32Array | undefined, centroids: Float32Array): Promise<Float32Array>;
+}
+
 /** The operations that touch vectors; one implementation a device. */
 export interface Backend {
   /** Which one this is. */
   readonly name: BackendName;
-  /** What executes it: `"typescript"` or `"native"`. */
+  /** What executes it: `"typescript"`, `"native"`, or a GPU's engine: `"metal"`, `"cuda"`, `"emulator"`. */
   readonly engine: string;
-  /** Instruction set of the kernels. */
+  /** Instruction set of the kernels; a GPU's name. */
   readonly isa: string;
-  /** Threads in use. */
+  /** Threads in use; of a GPU, those that one threadgroup can have. */
   readonly threads: number;
   /** A new, empty flat store. */
   createFlat(d: number): FlatStore;
@@ -164,6 +178,11 @@ export interface Backend {
     centroids: Float32Array,
     d: number,
   ): Promise<Float32Array>;
+  /**
+   * Rows kept on the device through the iterations of k-means, or undefined where the
+   * backend cannot compare them by the metric. Backends whose rows are on the host lack it.
+   */
+  residentRows?(x: Float32Array, d: number, metric: Metric): Promise<ResidentRows | undefined>;
   /** `least[i] = min(least[i], squared L2 of x[i] and center)`. */
   kmeansLeast(x: Float32Array, center: Float32Array, least: Float32Array): Promise<void>;
 }

@@ -4,11 +4,11 @@
  * @module
  */
 
-import type { Backend } from "../backend/backend.ts";
+import type { Backend, ResidentRows } from "../backend/backend.ts";
 import { toRows, type VectorInput } from "../matrix.ts";
 import { isSimilarity, Metric } from "../metric.ts";
 import { Random } from "../random.ts";
-import { IndexFlat } from "./flat.ts";
+import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "./flat.ts";
 import type { Index } from "./index.ts";
 import { chooseCentroids, type InitMethod } from "./clustering_init.ts";
 import { imbalanceFactor, normalizeRows, splitClusters } from "./clustering_steps.ts";
@@ -287,11 +287,16 @@ export class Clustering {
     await setCentroids(index, centroids, false);
     const frozen = p.frozenCentroids ? given.length / d : 0;
     const stats: ClusteringProgress[] = [];
+    using rows = await residentRows(index, x);
     for (let iteration = 0; iteration < p.niter; iteration++) {
-      const { distances, labels } = await index.search(x, 1, { signal });
+      const { distances, labels } = rows
+        ? await rows.assign(centroids, index.metric, signal)
+        : await index.search(x, 1, { signal });
       const objective = distances.reduce((total, distance) => total + distance, 0);
       const moved = centroids.slice();
-      const sizes = await index.backend.kmeansUpdate(x, labels, weights, moved, d);
+      const sizes = rows
+        ? await rows.update(weights, moved)
+        : await index.backend.kmeansUpdate(x, labels, weights, moved, d);
       signal?.throwIfAborted();
       moved.set(centroids.subarray(0, frozen * d));
       const nsplit = splitClusters(moved, sizes, d, frozen, random);
@@ -337,6 +342,13 @@ interface Run {
   centroids: Float32Array;
   stats: ClusteringProgress[];
   objective: number;
+}
+
+/** The vectors on the device of an index that compares them with all centroids. */
+async function residentRows(index: Index, x: Float32Array): Promise<ResidentRows | undefined> {
+  const isExact = [IndexFlat, IndexFlatL2, IndexFlatIP].some((kind) => index.constructor === kind);
+  if (!isExact) return undefined;
+  return await index.backend.residentRows?.(x, index.d, index.metric);
 }
 
 async function setCentroids(index: Index, centroids: Float32Array, train: boolean): Promise<void> {

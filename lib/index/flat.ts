@@ -4,11 +4,14 @@
  * @module
  */
 
-import type { FlatStore, RangeNeighbors } from "../backend/backend.ts";
+import type { Backend, FlatStore, RangeNeighbors } from "../backend/backend.ts";
 import { Metric } from "../metric.ts";
 import { SearchResult } from "../result.ts";
 import type { IDSelector } from "../selector.ts";
 import { type CheckedSearch, Index, type IndexOptions } from "./index.ts";
+
+/** Numbers that a copy moves at once: 256 MiB. */
+const COPIED = 2 ** 26;
 
 /**
  * Exact search: every query is compared with every vector. An id is a position, so that
@@ -131,6 +134,28 @@ export class IndexFlat extends Index {
   }
 
   /** @internal */
+  protected override async doCopy(backend: Backend): Promise<Index> {
+    const copy = this.makeEmpty(backend);
+    try {
+      const step = Math.max(1, Math.floor(COPIED / this.d));
+      for (let row = 0; row < this.ntotal; row += step) {
+        const x = new Float32Array(Math.min(step, this.ntotal - row) * this.d);
+        this.store.get(row, x);
+        await copy.store.add(x, this.metric === Metric.NaNEuclidean);
+      }
+      return copy;
+    } catch (error) {
+      copy.dispose();
+      throw error;
+    }
+  }
+
+  /** An empty index of the same kind. @internal */
+  protected makeEmpty(backend: Backend): IndexFlat {
+    return new IndexFlat(this.d, this.metric, { backend, metricArg: this.metricArg });
+  }
+
+  /** @internal */
   protected override doReset(): Promise<void> {
     this.store.clear();
     return Promise.resolve();
@@ -173,6 +198,11 @@ export class IndexFlatL2 extends IndexFlat {
   constructor(d: number, options: IndexOptions = {}) {
     super(d, Metric.L2, options);
   }
+
+  /** @internal */
+  protected override makeEmpty(backend: Backend): IndexFlat {
+    return new IndexFlatL2(this.d, { backend });
+  }
 }
 
 /**
@@ -200,5 +230,10 @@ export class IndexFlatIP extends IndexFlat {
    */
   constructor(d: number, options: IndexOptions = {}) {
     super(d, Metric.InnerProduct, options);
+  }
+
+  /** @internal */
+  protected override makeEmpty(backend: Backend): IndexFlat {
+    return new IndexFlatIP(this.d, { backend });
   }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { RangeNeighbors } from "../backend/backend.ts";
+import type { Backend, RangeNeighbors } from "../backend/backend.ts";
 import { SearchAndReconstructResult, SearchResult } from "../result.ts";
 import { type IDSelector, toBitmap } from "../selector.ts";
 import { type CheckedSearch, Index, type SearchParameters, type TrainOptions } from "./index.ts";
@@ -198,6 +198,12 @@ export class IndexIDMap extends Index {
     this.#ids = merged;
     this.idsChanged();
     from.idsChanged();
+  }
+
+  /** @internal */
+  protected override async doCopy(backend: Backend): Promise<Index> {
+    const index = await this.index.to(backend);
+    return (this.constructor as typeof IndexIDMap).fromParts(index, this.idMap.slice());
   }
 
   /** @internal */

@@ -4,8 +4,14 @@
  * @module
  */
 
-import type { Backend, RangeNeighbors, RunInfo, StoreSearch } from "../backend/backend.ts";
-import { backend as defaultBackend } from "../backend/select.ts";
+import type {
+  Backend,
+  BackendName,
+  RangeNeighbors,
+  RunInfo,
+  StoreSearch,
+} from "../backend/backend.ts";
+import { backend as defaultBackend, createBackend } from "../backend/select.ts";
 import { type MimeBundle, tableBundle } from "../display.ts";
 import { DisposedError, NotTrainedError, UnsupportedError } from "../errors.ts";
 import { type IdInput, toIds, toRows, type VectorInput } from "../matrix.ts";
@@ -351,6 +357,33 @@ export abstract class Index implements Disposable {
     });
   }
 
+  /**
+   * A copy of this index on another backend: the same kind, vectors, ids and parameters.
+   * This index stays as it is, so that what happens to a GPU does not lose its vectors. The
+   * copy owns all of its parts.
+   *
+   * @param backend `"gpu"`, `"cpu"` or `"reference"`, or a backend.
+   * @returns The copy; dispose of it too.
+   * @throws {DeviceError} If there is no such device; it says what to do.
+   * @throws {OutOfMemoryError} If the device has too little memory.
+   *
+   * @example
+   * ```ts
+   * import { IndexFlatL2 } from "@metalfaiss/metalfaiss";
+   * import assert from "node:assert/strict";
+   *
+   * using index = new IndexFlatL2(2);
+   * await index.add([[0, 0], [3, 4]]);
+   * using copy = await index.to("reference");
+   * assert.deepEqual((await copy.search([[3, 3]], 1)).row(0), [{ id: 1, distance: 1 }]);
+   * ```
+   */
+  async to(backend: BackendName | Backend): Promise<this> {
+    this.assertUsable("to");
+    const target = typeof backend === "string" ? createBackend(backend) : backend;
+    return await this.hold("to", () => this.doCopy(target)) as this;
+  }
+
   /** Frees the vectors. Every later call throws `DisposedError`. */
   dispose(): void {
     if (this.#disposed) return;
@@ -424,6 +457,10 @@ export abstract class Index implements Disposable {
   protected abstract doMerge(other: Index, addId: number): Promise<void>;
   /** Removes every vector. @internal */
   protected abstract doReset(): Promise<void>;
+  /** Makes a copy on a backend, which owns its parts. @internal */
+  protected doCopy(_backend: Backend): Promise<Index> {
+    throw this.unsupported("to", "this kind of index cannot be copied");
+  }
   /** Frees what the index holds. @internal */
   protected abstract doDispose(): void;
   /** The ids in the index, or their number where they are `0 … n − 1`. @internal */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { IVFStore, RangeNeighbors } from "../backend/backend.ts";
+import type { Backend, IVFStore, RangeNeighbors, RunInfo } from "../backend/backend.ts";
 import { Metric } from "../metric.ts";
 import { SearchResult } from "../result.ts";
 import type { IDSelector } from "../selector.ts";
@@ -33,6 +33,9 @@ export interface IVFFlatParts {
   /** The lists. */
   store: IVFStore;
 }
+
+/** Numbers that a copy moves at once: 256 MiB, or one list. */
+const COPIED = 2 ** 26;
 
 /** Probes that one call of the store gets: 12 MiB with their distances. */
 const PROBES_A_CALL = 2 ** 20;
@@ -194,24 +197,26 @@ export class IndexIVFFlat extends Index {
     const nq = queries.length / this.d;
     const search = this.storeSearch(how);
     if (nq <= rows) {
-      const probes = await this.#probes(queries, nprobe, how);
-      const found = await this.#store.search(queries, probes, k, search);
-      return new SearchResult(found.distances, found.labels, k, found.run);
+      const coarse = await this.#probes(queries, nprobe, how);
+      const found = await this.#store.search(queries, coarse.labels, k, search);
+      return new SearchResult(found.distances, found.labels, k, addTime(found.run, coarse.run));
     }
     // In parts, so that the probes take little memory however many queries there are.
     const distances = new Float32Array(nq * k);
     const labels = new BigInt64Array(nq * k);
     let [scanned, recomputed] = [0, 0];
+    let before: RunInfo | undefined;
     for (let from = 0;; from += rows) {
       const part = queries.subarray(from * this.d, (from + rows) * this.d);
-      const probes = await this.#probes(part, nprobe, how);
-      const found = await this.#store.search(part, probes, k, search);
+      const coarse = await this.#probes(part, nprobe, how);
+      const found = await this.#store.search(part, coarse.labels, k, search);
       distances.set(found.distances, from * k);
       labels.set(found.labels, from * k);
       scanned += found.run.scanned;
       recomputed += found.run.recomputed;
+      const run = before = addTime(addTime(found.run, coarse.run), before);
       if (from + rows >= nq) {
-        return new SearchResult(distances, labels, k, { ...found.run, scanned, recomputed });
+        return new SearchResult(distances, labels, k, { ...run, scanned, recomputed });
       }
     }
   }
@@ -223,9 +228,9 @@ export class IndexIVFFlat extends Index {
     how: CheckedSearch,
   ): SearchResult {
     const nprobe = this.#nprobe(how);
-    const { labels } = this.quantizer.searchSync(queries, nprobe, how.params.quantizerParams);
-    const found = this.#store.searchSync(queries, labels, k, this.storeSearch(how));
-    return new SearchResult(found.distances, found.labels, k, found.run);
+    const coarse = this.quantizer.searchSync(queries, nprobe, how.params.quantizerParams);
+    const found = this.#store.searchSync(queries, coarse.labels, k, this.storeSearch(how));
+    return new SearchResult(found.distances, found.labels, k, addTime(found.run, coarse.run));
   }
 
   /** @internal */
@@ -234,8 +239,10 @@ export class IndexIVFFlat extends Index {
     radius: number,
     how: CheckedSearch,
   ): Promise<RangeNeighbors> {
-    const probes = await this.#probes(queries, this.#nprobe(how), how);
-    return await this.#store.rangeSearch(queries, probes, radius, this.storeSearch(how));
+    const coarse = await this.#probes(queries, this.#nprobe(how), how);
+    const search = this.storeSearch(how);
+    const found = await this.#store.rangeSearch(queries, coarse.labels, radius, search);
+    return { ...found, run: addTime(found.run, coarse.run) };
   }
 
   #nprobe(how: CheckedSearch): number {
@@ -252,8 +259,8 @@ export class IndexIVFFlat extends Index {
     queries: Float32Array,
     nprobe: number,
     { params: { quantizerParams, signal } }: CheckedSearch,
-  ): Promise<BigInt64Array> {
-    return (await this.quantizer.search(queries, nprobe, { signal, ...quantizerParams })).labels;
+  ): Promise<SearchResult> {
+    return await this.quantizer.search(queries, nprobe, { signal, ...quantizerParams });
   }
 
   /** @internal */
@@ -321,6 +328,48 @@ export class IndexIVFFlat extends Index {
   }
 
   /** @internal */
+  protected override async doCopy(backend: Backend): Promise<Index> {
+    const { d, nlist, metric, metricArg, nprobe } = this;
+    const quantizer = await this.quantizer.to(backend);
+    const store = backend.createIVF(d, nlist);
+    try {
+      await this.#copyLists(store);
+    } catch (error) {
+      store[Symbol.dispose]();
+      quantizer.dispose();
+      throw error;
+    }
+    const [ntotal, isTrained] = [this.#ntotal, this.#isTrained];
+    const parts = { quantizer, d, nlist, metric, metricArg, nprobe, ntotal, isTrained, store };
+    const copy = IndexIVFFlat.fromParts(parts);
+    Object.assign(copy.cp, this.cp);
+    return copy;
+  }
+
+  /** Adds every row to another store, many at a time: a GPU lays all out anew. */
+  async #copyLists(store: IVFStore): Promise<void> {
+    const sizes = this.#store.sizes();
+    for (let list = 0; list < this.nlist;) {
+      const first = list;
+      let rows = 0;
+      do rows += sizes[list++]!; while (
+        list < this.nlist && (rows + sizes[list]!) * this.d <= COPIED
+      );
+      if (rows === 0) continue;
+      const x = new Float32Array(rows * this.d);
+      const [lists, ids] = [new BigInt64Array(rows), new BigInt64Array(rows)];
+      for (let from = first, at = 0; from < list; from++) {
+        if (sizes[from] === 0) continue;
+        const held = this.#store.list(from);
+        x.set(held.x, at * this.d);
+        ids.set(held.ids, at);
+        lists.fill(BigInt(from), at, at += held.ids.length);
+      }
+      await store.add(x, lists, ids);
+    }
+  }
+
+  /** @internal */
   protected override doReset(): Promise<void> {
     this.#store.clear();
     this.#ntotal = 0;
@@ -344,4 +393,10 @@ export class IndexIVFFlat extends Index {
     }
     return all;
   }
+}
+
+/** What ran, with the GPU time of what ran before it. */
+function addTime(run: RunInfo, before: RunInfo | undefined): RunInfo {
+  if (run.gpuSeconds === undefined) return run;
+  return { ...run, gpuSeconds: run.gpuSeconds + (before?.gpuSeconds ?? 0) };
 }

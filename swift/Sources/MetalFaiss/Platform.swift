@@ -1,3 +1,5 @@
+@_exported import Threading
+
 #if canImport(Glibc)
   @_exported import Glibc
 #elseif canImport(Darwin)

@@ -105,6 +105,18 @@ final class Selector {
     return found
   }
 
+  /// The selected of 0..<count as bits, 64 a word, by ids[i] or i. Returns how many there are.
+  func select(ids: UnsafePointer<Int64>?, count: Int, into bitmap: UnsafeMutableRawPointer) -> Int {
+    var found = 0
+    for at in stride(from: 0, to: count, by: 64) {
+      let ids = ids.map { $0 + at }
+      let mask = mask(ids: ids, first: Int64(at), count: min(64, count - at))
+      bitmap.storeBytes(of: mask.littleEndian, toByteOffset: at / 8, as: UInt64.self)
+      found += mask.nonzeroBitCount
+    }
+    return found
+  }
+
   private func mask(ids: UnsafePointer<Int64>?, first: Int64, count: Int) -> UInt64 {
     let valid: UInt64 = count == 64 ? ~0 : (1 << UInt64(count)) - 1
     return withUnsafeTemporaryAllocation(of: UInt64.self, capacity: depth) { stack in
@@ -159,5 +171,17 @@ public func selectorCreate(_ bytes: Double, _ program: UnsafePointer<UInt8>?, _ 
   call.run("select") {
     let program = UnsafeRawBufferPointer(start: program, count: try count(bytes, "bytes"))
     out.pointee = try HandleTable.shared.insert(try Selector(program))
+  }
+}
+
+@_cdecl("mf_selector_bitmap")
+public func selectorBitmap(
+  _ selector: UInt32, _ n: Double, _ ids: UnsafePointer<Int64>?, _ bitmap: UnsafeMutablePointer<UInt8>?, _ call: Call
+) -> Int32 {
+  call.run("select") {
+    let selector = try HandleTable.shared.find(selector, Selector.self)
+    guard let bitmap else { return }
+    let found = selector.select(ids: ids, count: try count(n, "n"), into: bitmap)
+    call.pointee.scanned = Double(found)
   }
 }

@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-#define MF_ABI_VERSION 1
+#define MF_ABI_VERSION 2
 
 typedef enum mf_status {
   MF_OK = 0,
@@ -19,6 +19,8 @@ typedef enum mf_status {
   MF_HANDLE = 3,     // a disposed or foreign handle: DisposedError
   MF_MEMORY = 4,     // the allocation was refused: OutOfMemoryError
   MF_CANCELLED = 5,  // mf_call.cancel was set: AbortError
+  MF_DEVICE = 6,     // no such GPU, or it failed, or a kernel did: DeviceError
+  MF_COMPILE = 7,    // a kernel does not compile: CompileError, with the log as a text
 } mf_status;
 
 // Numbers of faiss::MetricType; cosine is ours.
@@ -96,6 +98,9 @@ int32_t mf_library_free(uint32_t object, mf_call *call);
 // padded to 8 bytes. all 0; range 1 (a <= id < b); set 2 (a ids, i64 each);
 // bitmap 3 (a bytes; bit id%8 of byte id/8); not 4; and 5; or 6; xor 7.
 int32_t mf_selector_create(double bytes, const uint8_t *program, uint32_t *selector, mf_call *call);
+// Sets bit i%8 of byte i/8 where ids[i], or i where ids is null, is selected, for i below n; bitmap has whole
+// multiples of 8 bytes. call->scanned: how many.
+int32_t mf_selector_bitmap(uint32_t selector, double n, const int64_t *ids, uint8_t *bitmap, mf_call *call);
 
 // ---- flat: rows in order of arrival; a row's id is its position
 int32_t mf_flat_create(uint32_t d, uint32_t *flat, mf_call *call);
@@ -146,5 +151,144 @@ int32_t mf_kmeans_update(const mf_sizes *sizes, const float *x, const int64_t *a
                          float *means, mf_call *call);
 // least[i] = min(least[i], squared L2 of x[i] and center).
 int32_t mf_kmeans_least(const mf_sizes *sizes, const float *x, const float *center, float *least, mf_call *call);
+
+// ---- gpu: Metal's devices, on Apple its own, elsewhere those of our Metal module
+// Texts of any length come as {u32 handle, u32 bytes} in `text`, for mf_text_take, which copies and frees.
+int32_t mf_text_take(uint32_t text, uint8_t *utf8, mf_call *call);
+
+// What a kernel library is made of; then, in `bytes`: name, prefix, text, all UTF-8. 24 bytes.
+typedef struct mf_gpu_source {
+  uint32_t math_mode;      // 0 safe, 1 relaxed, 2 fast
+  uint32_t is_path;        // 0: text is MSL; 1: text is paths, a line each: the first that is there is read
+  uint32_t name_length;    // as errors name the source
+  uint32_t prefix_length;  // lines before it, which do not count as its own
+  uint32_t text_length;
+  uint32_t reserved;
+} mf_gpu_source;
+
+// How a function constant is set: key is its index, or, where key_length > 0, its name, which follows
+// the constants and the function's name. The value turns into the type that the kernel declares. 16 bytes.
+typedef struct mf_gpu_constant {
+  uint32_t index;
+  uint32_t key_length;
+  double value;
+} mf_gpu_constant;
+
+// A command buffer: this header, commands up to objects_at, then u32 handles of the buffers, pipelines and
+// events that commands name by position, then the label. Every command starts on 8 bytes with its kind and
+// its size in bytes. 32 bytes.
+typedef struct mf_gpu_program {
+  uint32_t bytes;  // of it all
+  uint32_t commands;
+  uint32_t objects_at;
+  uint32_t buffers;
+  uint32_t pipelines;
+  uint32_t events;
+  uint32_t label_length;  // UTF-8
+  uint32_t reserved;
+} mf_gpu_program;
+
+typedef enum mf_gpu_command {
+  MF_DISPATCH_THREADS = 1,       // mf_gpu_dispatch, its grid in threads
+  MF_DISPATCH_THREADGROUPS = 2,  // mf_gpu_dispatch, its grid in threadgroups
+  MF_COPY = 3,                   // mf_gpu_copy
+  MF_FILL = 4,                   // mf_gpu_fill
+  MF_SIGNAL = 5,                 // mf_gpu_sync
+  MF_AWAIT = 6,                  // mf_gpu_sync
+} mf_gpu_command;
+
+// Then `arguments` × mf_gpu_argument, each with its bytes, then `memories` × u32, padded to 8 bytes:
+// lengths of [[threadgroup(i)]] arguments, multiples of 16. 48 bytes.
+typedef struct mf_gpu_dispatch {
+  uint32_t kind;
+  uint32_t bytes;
+  uint32_t pipeline;
+  uint32_t arguments;  // of [[buffer(0)]] and on
+  uint32_t memories;
+  uint32_t reserved;
+  uint32_t grid[3];
+  uint32_t threadgroup[3];
+} mf_gpu_dispatch;
+
+// 16 bytes.
+typedef struct mf_gpu_argument {
+  uint32_t buffer;  // or 0xffffffff: length bytes follow, at most 4,096, padded to 8
+  uint32_t length;
+  double offset;
+} mf_gpu_argument;
+
+// 40 bytes.
+typedef struct mf_gpu_copy {
+  uint32_t kind;
+  uint32_t bytes;
+  uint32_t from;
+  uint32_t to;
+  double from_offset;
+  double to_offset;
+  double length;
+} mf_gpu_copy;
+
+// 32 bytes.
+typedef struct mf_gpu_fill {
+  uint32_t kind;
+  uint32_t bytes;
+  uint32_t buffer;
+  uint32_t value;  // one byte
+  double offset;
+  double length;
+} mf_gpu_fill;
+
+// 24 bytes.
+typedef struct mf_gpu_sync {
+  uint32_t kind;
+  uint32_t bytes;
+  uint32_t event;
+  uint32_t reserved;
+  double value;
+} mf_gpu_sync;
+
+// What a command buffer took. 40 bytes.
+typedef struct mf_gpu_times {
+  double done;         // 0: not yet, and nothing else is known
+  double gpu_seconds;  // start to end on the device
+  double cpu_seconds;  // commit to completion
+  double threads;
+  double dispatches;
+} mf_gpu_times;
+
+// JSON: the devices, each as mf_gpu_describe has them.
+int32_t mf_gpu_list(uint32_t *text, mf_call *call);
+// JSON: engine (of the default device, or null), devices, searched (what, path, result).
+int32_t mf_gpu_report(uint32_t *text, mf_call *call);
+// engine: NUL-terminated: metal, cuda or emulator, then perhaps ":1" for the second of them; empty for
+// the system's default device.
+int32_t mf_gpu_open(const uint8_t *engine, uint32_t *device, mf_call *call);
+// JSON of a device, library or pipeline.
+int32_t mf_gpu_describe(uint32_t object, uint32_t *text, mf_call *call);
+// bytes: active, peak, cached, after the action: 0 none; 1 peak = active; 2 free what is cached.
+int32_t mf_gpu_memory(uint32_t device, uint32_t action, double *bytes, mf_call *call);
+// storage 0 shared, 1 private; label: NUL-terminated.
+int32_t mf_gpu_buffer_create(uint32_t device, double bytes, uint32_t storage, const uint8_t *label, uint32_t *buffer,
+                             mf_call *call);
+// Not ordered with streams: wait for work that uses the buffer first.
+int32_t mf_gpu_write(uint32_t buffer, double offset, const uint8_t *data, double bytes, mf_call *call);
+int32_t mf_gpu_read(uint32_t buffer, double offset, uint8_t *data, double bytes, mf_call *call);
+// out: the library; or, where the status is MF_COMPILE, the log as a text.
+int32_t mf_gpu_library_create(uint32_t device, const mf_gpu_source *source, const uint8_t *bytes, uint32_t *out,
+                              mf_call *call);
+// bytes: constants × mf_gpu_constant, then the function's name, NUL-terminated, then names of constants.
+// out: as above, with the pipeline. One of the same name and constants is made once a library.
+int32_t mf_gpu_pipeline_create(uint32_t library, uint32_t constants, const uint8_t *bytes, double length,
+                               uint32_t *out, mf_call *call);
+// Command buffers of a stream run one after the other.
+int32_t mf_gpu_stream_create(uint32_t device, const uint8_t *label, uint32_t *stream, mf_call *call);
+int32_t mf_gpu_event_create(uint32_t device, uint32_t *event, mf_call *call);
+int32_t mf_gpu_event_get(uint32_t event, double *value, mf_call *call);
+int32_t mf_gpu_event_set(uint32_t event, double value, mf_call *call);
+int32_t mf_gpu_commit(uint32_t stream, const uint8_t *program, double bytes, uint32_t *submission, mf_call *call);
+// Until it is done, has failed, or `seconds` are over.
+int32_t mf_gpu_wait(uint32_t submission, double seconds, mf_gpu_times *times, mf_call *call);
+// Starts a capture into the file `path`, NUL-terminated; with an empty one, ends it.
+int32_t mf_gpu_capture(uint32_t device, const uint8_t *path, mf_call *call);
 
 #endif

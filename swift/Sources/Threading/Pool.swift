@@ -1,8 +1,8 @@
 import CPUKernels
 
 /// Threads that stay, and take the items of one loop at a time.
-final class Pool: @unchecked Sendable {
-  let threads: Int
+public final class Pool: @unchecked Sendable {
+  public let threads: Int
 
   private let lock = Mutex()
   private let work = Condition()
@@ -10,7 +10,8 @@ final class Pool: @unchecked Sendable {
   private let owner = Mutex()
   private let next = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
   private let generation = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
-  private var body: ((Int, Int) -> Void)?
+  /// Where the caller keeps it: a worker that held it would keep it from ending with its loop.
+  private var body: UnsafePointer<(Int, Int) -> Void>?
   private var items = 0
   /// Workers at the loop. Changes under the lock.
   private let running = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
@@ -21,7 +22,7 @@ final class Pool: @unchecked Sendable {
   /// searches one after the other, follow each other faster than a wake-up.
   private static let spins = 20_000
 
-  init(threads: Int) {
+  public init(threads: Int) {
     self.threads = max(1, threads)
     next.initialize(to: 0)
     generation.initialize(to: 0)
@@ -37,7 +38,7 @@ final class Pool: @unchecked Sendable {
   }
 
   /// Workers end after what they are at.
-  func stop() {
+  public func stop() {
     lock.acquire()
     stopping = true
     cpu_atomic_store(generation, cpu_atomic_load(generation) + 1)
@@ -48,40 +49,44 @@ final class Pool: @unchecked Sendable {
   /// Calls body(item, worker) for every item, and returns how many threads took part. A loop
   /// that starts while another one runs is run by its caller alone.
   @discardableResult
-  func forEach(_ count: Int, parallel: Bool = true, _ body: (Int, Int) -> Void) -> Int {
+  public func forEach(_ count: Int, parallel: Bool = true, _ body: (Int, Int) -> Void) -> Int {
     guard parallel, threads > 1, count > 1, owner.tryAcquire() else {
       for item in 0..<count { body(item, 0) }
       return 1
     }
     defer { owner.release() }
     return withoutActuallyEscaping(body) { escaping in
-      lock.acquire()
-      self.body = escaping
-      items = count
-      took = 1
-      cpu_atomic_store(next, 0)
-      cpu_atomic_store(generation, cpu_atomic_load(generation) + 1)
-      work.wakeAll()
-      lock.release()
-      take(escaping, count, 0)
-      lock.acquire()
-      self.body = nil  // late workers find nothing
-      lock.release()
-      spin { cpu_atomic_load(running) > 0 }
-      lock.acquire()
-      while cpu_atomic_load(running) > 0 { done.wait(lock) }
-      let workers = took
-      lock.release()
-      return workers
+      withUnsafePointer(to: escaping) { share($0, count) }
     }
+  }
+
+  private func share(_ body: UnsafePointer<(Int, Int) -> Void>, _ count: Int) -> Int {
+    lock.acquire()
+    self.body = body
+    items = count
+    took = 1
+    cpu_atomic_store(next, 0)
+    cpu_atomic_store(generation, cpu_atomic_load(generation) + 1)
+    work.wakeAll()
+    lock.release()
+    take(body, count, 0)
+    lock.acquire()
+    self.body = nil  // late workers find nothing
+    lock.release()
+    spin { cpu_atomic_load(running) > 0 }
+    lock.acquire()
+    while cpu_atomic_load(running) > 0 { done.wait(lock) }
+    let workers = took
+    lock.release()
+    return workers
   }
 
   /// How much of what is left the next item of a loop takes: much at first, as memory likes to be read,
   /// and little at the end, so that threads end together.
-  func share(of left: Int, least: Int, most: Int) -> Int { min(most, max(least, left / (2 * threads))) }
+  public func share(of left: Int, least: Int, most: Int) -> Int { min(most, max(least, left / (2 * threads))) }
 
   /// A loop over rows in such items.
-  func shares(of count: Int, least: Int, most: Int) -> [Range<Int>] {
+  public func shares(of count: Int, least: Int, most: Int) -> [Range<Int>] {
     var ranges: [Range<Int>] = []
     var start = 0
     while start < count {
@@ -100,11 +105,11 @@ final class Pool: @unchecked Sendable {
     }
   }
 
-  private func take(_ body: (Int, Int) -> Void, _ count: Int, _ worker: Int) {
+  private func take(_ body: UnsafePointer<(Int, Int) -> Void>, _ count: Int, _ worker: Int) {
     while true {
       let item = cpu_atomic_next(next)
       if item >= UInt64(count) { return }
-      body(Int(item), worker)
+      body.pointee(Int(item), worker)
     }
   }
 

@@ -1,0 +1,2 @@
+// The kernel of hamming.h: hamming_distances.
+#include "hamming.h"

@@ -1,0 +1,2 @@
+// The kernel of sample.h: sample_rows.
+#include "sample.h"

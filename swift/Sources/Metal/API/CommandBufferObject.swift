@@ -1,0 +1,211 @@
+import Threading
+
+/// Records commands, and follows them from commit to the end.
+final class CommandBufferObject: MTLCommandBuffer, @unchecked Sendable {
+  /// What is submitted at once. A new part begins where a size must be read from memory first.
+  struct Part {
+    var lead: IndirectDispatch?
+    var commands: [EngineCommand] = []
+  }
+
+  let queue: QueueObject
+  let retainedReferences: Bool
+  let errorOptions: MTLCommandBufferErrorOption
+  private let lock = Mutex()
+  private let changed = Condition()
+
+  // Encoding is the business of one thread.
+  var parts = [Part()]
+  /// The encoder that has not ended.
+  var openEncoder: String?
+  var debugGroups: [String] = []
+
+  // The rest changes under the lock.
+  private var state = MTLCommandBufferStatus.notEnqueued
+  private var problem: MTLCommandBufferError?
+  private var name: String?
+  private var nextPartIndex = 0
+  private var partUnderWay = false
+  private var wasCommitted = false
+  private var wasScheduled = false
+  /// Whether the completed handlers have returned.
+  private var isDone = false
+  private var gavePlace = false
+  private var scheduledHandlers: [MTLCommandBufferHandler] = []
+  private var completedHandlers: [MTLCommandBufferHandler] = []
+  private var kernelTimes = (start: 0.0, end: 0.0)
+  private var gpuTimes = (start: 0.0, end: 0.0)
+
+  init(_ queue: QueueObject, _ descriptor: MTLCommandBufferDescriptor) {
+    self.queue = queue
+    retainedReferences = descriptor.retainedReferences
+    errorOptions = descriptor.errorOptions
+  }
+
+  deinit { if !gavePlace { queue.freePlace() } }
+
+  var device: any MTLDevice { queue.owner }
+  var commandQueue: any MTLCommandQueue { queue }
+  var status: MTLCommandBufferStatus { lock.holding { state } }
+  var error: (any Error)? { lock.holding { state == .error ? problem : nil } }
+  var kernelStartTime: CFTimeInterval { lock.holding { kernelTimes.start } }
+  var kernelEndTime: CFTimeInterval { lock.holding { kernelTimes.end } }
+  var gpuStartTime: CFTimeInterval { lock.holding { isFinished ? gpuTimes.start : 0 } }
+  var gpuEndTime: CFTimeInterval { lock.holding { isFinished ? gpuTimes.end : 0 } }
+  private var isFinished: Bool { state == .completed || state == .error }
+  var isCommitted: Bool { lock.holding { wasCommitted } }
+
+  var label: String? {
+    get { lock.holding { name } }
+    set { lock.holding { name = newValue } }
+  }
+
+  /// The first thing that went wrong is what the error says. Where Apple's validation layer would end the
+  /// process, nothing of the command buffer runs.
+  func fail(_ code: MTLCommandBufferError.Code, _ message: String) {
+    lock.holding {
+      if problem == nil { problem = MTLCommandBufferError(code, message) }
+      if isFinished { state = .error }
+    }
+  }
+
+  /// For messages.
+  var described: String { label.map { "command buffer \"\($0)\"" } ?? "a command buffer" }
+
+  // MARK: commit
+
+  func enqueue() {
+    let isFirst = lock.holding {
+      guard state == .notEnqueued else { return false }
+      state = .enqueued
+      return true
+    }
+    if isFirst { queue.reserve(self) }
+  }
+
+  func commit() {
+    if isCommitted { return fail(.internal, "Cannot commit \(described): it was committed before") }
+    if let openEncoder {
+      fail(.internal, "Cannot commit \(described): \(openEncoder) was not ended; endEncoding() comes first")
+    }
+    enqueue()
+    lock.holding {
+      wasCommitted = true
+      state = .committed
+      kernelTimes.start = monotonicSeconds()
+    }
+    queue.pump()
+  }
+
+  // MARK: the queue's side
+
+  var hasMoreParts: Bool { lock.holding { nextPartIndex < parts.count } }
+
+  /// The next part to submit; nil while it has none or must wait for the part before.
+  func nextPart() -> CommandBatch? {
+    lock.holding {
+      guard wasCommitted, !partUnderWay, nextPartIndex < parts.count else { return nil }
+      var commands: [EngineCommand] = []
+      if problem == nil, let lead = parts[nextPartIndex].lead {
+        do throws(MTLCommandBufferError) { commands.append(.dispatch(try lead.resolve())) } catch { problem = error }
+      }
+      if problem == nil {
+        commands += parts[nextPartIndex].commands
+      } else {
+        // Others may wait for what it was to signal.
+        commands = parts[nextPartIndex...].flatMap(\.commands).filter { if case .signal = $0 { true } else { false } }
+        parts.removeSubrange((nextPartIndex + 1)...)
+      }
+      if nextPartIndex == 0 { kernelTimes.end = monotonicSeconds() }
+      parts[nextPartIndex] = Part()
+      nextPartIndex += 1
+      partUnderWay = true
+      return CommandBatch(label: name, commands: commands, scheduled: { self.scheduledByEngine() }) { self.partEnded($0) }
+    }
+  }
+
+  private func partEnded(_ result: BatchResult) {
+    let more = lock.holding {
+      partUnderWay = false
+      gpuTimes.start = nextPartIndex == 1 ? result.gpuStart : gpuTimes.start
+      gpuTimes.end = result.gpuEnd
+      if problem == nil, let error = result.error { problem = MTLCommandBufferError(error) }
+      return nextPartIndex < parts.count
+    }
+    if more { return queue.callBack(callsOut: true) { self.queue.pump() } }
+    let scheduled = markScheduled()
+    let callsOut = lock.holding { !scheduled.isEmpty || !completedHandlers.isEmpty }
+    queue.callBack(callsOut: callsOut) { self.end(scheduled) }
+  }
+
+  private func end(_ scheduled: [MTLCommandBufferHandler]) {
+    for handler in scheduled { handler(self) }
+    lock.holding {
+      state = problem == nil ? .completed : .error
+      gavePlace = true
+    }
+    queue.freePlace()
+    while let handler = nextCompletedHandler() { handler(self) }
+  }
+
+  /// The handlers are done when there are none left, and those that wait for them go on.
+  private func nextCompletedHandler() -> MTLCommandBufferHandler? {
+    lock.holding {
+      if !completedHandlers.isEmpty { return completedHandlers.removeFirst() }
+      isDone = true
+      changed.wakeAll()
+      return nil
+    }
+  }
+
+  private func markScheduled() -> [MTLCommandBufferHandler] {
+    lock.holding {
+      guard !wasScheduled else { return [] }
+      wasScheduled = true
+      if state == .committed { state = .scheduled }
+      changed.wakeAll()
+      defer { scheduledHandlers = [] }
+      return scheduledHandlers
+    }
+  }
+
+  private func scheduledByEngine() {
+    let handlers = markScheduled()
+    if handlers.isEmpty { return }
+    queue.callBack(callsOut: true) { for handler in handlers { handler(self) } }
+  }
+
+  // MARK: waiting
+
+  func addScheduledHandler(_ block: @escaping MTLCommandBufferHandler) {
+    let late = lock.holding {
+      if !wasScheduled { scheduledHandlers.append(block) }
+      return wasScheduled
+    }
+    if late { queue.callBack(callsOut: true) { block(self) } }
+  }
+
+  func addCompletedHandler(_ block: @escaping MTLCommandBufferHandler) {
+    let late = lock.holding {
+      if !isDone { completedHandlers.append(block) }
+      return isDone
+    }
+    if late { queue.callBack(callsOut: true) { block(self) } }
+  }
+
+  func waitUntilScheduled() {
+    guard canWait("waitUntilScheduled") else { return }
+    lock.holding { while !wasScheduled { changed.wait(lock) } }
+  }
+
+  func waitUntilCompleted() {
+    guard canWait("waitUntilCompleted") else { return }
+    lock.holding { while !isDone { changed.wait(lock) } }
+  }
+
+  private func canWait(_ call: String) -> Bool {
+    if isCommitted { return true }
+    fail(.internal, "Cannot wait for \(described): \(call)() was called before commit()")
+    return false
+  }
+}

@@ -1,0 +1,113 @@
+/// Turns a dispatch into a launch, in arrays that are used again.
+final class CudaLauncher {
+  /// Where the batch's staged bytes lie on the device; launches use them up in the order they were staged.
+  var arena: UInt = 0
+
+  private var values = UnsafeMutableRawPointer.allocate(byteCount: 4096, alignment: 16)
+  private var valueBytes = 4096
+  /// One entry a parameter: 64 and the grid at most.
+  private let pointers = UnsafeMutablePointer<UnsafeMutableRawPointer?>.allocate(capacity: 72)
+
+  init() {}
+
+  deinit {
+    values.deallocate()
+    pointers.deallocate()
+  }
+
+  /// Bytes for a pointer parameter start on such a boundary.
+  private static let stageStep = 32
+
+  static func validate(_ dispatch: EngineDispatch, _ function: CudaFunction) throws {
+    let (threads, group) = (dispatch.threads, dispatch.threadsPerThreadgroup)
+    for (count, each, most, axis) in [
+      (threads.width, group.width, Int(Int32.max), "x"), (threads.height, group.height, 65_535, "y"),
+      (threads.depth, group.depth, 65_535, "z"),
+    ] {
+      guard count <= Int(UInt32.max) else {
+        throw EngineError.invalid("Cannot run \(dispatch.label): \(count) threads in \(axis), at most 2³² - 1 work")
+      }
+      let groups = (count + each - 1) / each
+      guard groups <= most else {
+        throw EngineError.invalid(
+          "Cannot run \(dispatch.label): \(groups) threadgroups in \(axis), CUDA runs at most \(most)")
+      }
+    }
+    let size = group.width * group.height * group.depth
+    guard size <= function.maxThreads else {
+      throw EngineError.invalid(
+        "Cannot run \(dispatch.label): \(size) threads a threadgroup, the kernel runs at most \(function.maxThreads)")
+    }
+    try function.allow(dynamicShared: dispatch.threadgroupBytes.reduce(0) { $0 + CudaFunction.aligned($1) })
+  }
+
+  static func stage(_ dispatch: EngineDispatch, _ function: CudaFunction, into staged: inout [UInt8]) {
+    for slot in function.slots where slot.kind == .pointer {
+      guard case .bytes(let bytes) = dispatch.arguments[slot.parameter] else { continue }
+      staged += bytes
+      let rest = staged.count % stageStep
+      if rest != 0 { staged += repeatElement(0, count: stageStep - rest) }
+    }
+  }
+
+  func launch(_ dispatch: EngineDispatch, _ function: CudaFunction, _ driver: CudaDriver, _ stream: OpaquePointer)
+    -> Int32
+  {
+    if function.valueBytes > valueBytes { grow(function.valueBytes) }
+    var at = 0
+    var index = 0
+    var shared = 0
+    for slot in function.slots {
+      let value = values + at
+      pointers[index] = value
+      index += 1
+      at += 16
+      switch slot.kind {
+      case .pointer:
+        switch dispatch.arguments[slot.parameter] {
+        case .buffer(let memory, let offset): value.storeBytes(of: memory.address + UInt(offset), as: UInt.self)
+        case .bytes(let bytes):
+          value.storeBytes(of: arena, as: UInt.self)
+          arena += UInt((bytes.count + Self.stageStep - 1) / Self.stageStep * Self.stageStep)
+        case nil: value.storeBytes(of: 0, as: UInt.self)
+        }
+      case .inline:
+        var given = 0
+        if case .bytes(let bytes) = dispatch.arguments[slot.parameter] {
+          given = min(bytes.count, slot.bytes)
+          bytes.withUnsafeBytes { if given > 0 { value.copyMemory(from: $0.baseAddress!, byteCount: given) } }
+        }
+        if given < slot.bytes {
+          (value + given).initializeMemory(as: UInt8.self, repeating: 0, count: slot.bytes - given)
+        }
+        at += CudaFunction.aligned(slot.bytes) - 16
+      case .threadgroup:
+        value.storeBytes(of: UInt32(truncatingIfNeeded: shared), as: UInt32.self)
+        shared += CudaFunction.aligned(dispatch.threadgroupBytes[slot.parameter])
+      }
+    }
+    let (threads, group) = (dispatch.threads, dispatch.threadsPerThreadgroup)
+    // mtl_grid: threads in all, threads a threadgroup.
+    let grid = values + at
+    pointers[index] = grid
+    grid.storeBytes(
+      of: (
+        UInt32(threads.width), UInt32(threads.height), UInt32(threads.depth), UInt32(group.width), UInt32(group.height),
+        UInt32(group.depth)
+      ), as: (UInt32, UInt32, UInt32, UInt32, UInt32, UInt32).self)
+    return driver.cuLaunchKernel(
+      function.handle, Self.groups(threads.width, group.width), Self.groups(threads.height, group.height),
+      Self.groups(threads.depth, group.depth),
+      // Whole blocks even where the grid is smaller: the prelude tells threads outside by their index.
+      UInt32(group.width), UInt32(group.height), UInt32(group.depth),
+      UInt32(shared), stream, pointers, nil)
+  }
+
+  private static func groups(_ threads: Int, _ group: Int) -> UInt32 { UInt32((threads + group - 1) / group) }
+
+  private func grow(_ bytes: Int) {
+    values.deallocate()
+    values = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 16)
+    valueBytes = bytes
+  }
+}

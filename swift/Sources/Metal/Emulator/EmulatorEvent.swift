@@ -1,0 +1,31 @@
+import Threading
+
+/// A counter that queues and the host wait for.
+final class EmulatorEvent: EngineEvent, @unchecked Sendable {
+  private let lock = Mutex()
+  private let changed = Condition()
+  private var value: UInt64 = 0
+
+  var signaledValue: UInt64 {
+    get { lock.holding { value } }
+    set {
+      lock.holding {
+        value = newValue
+        changed.wakeAll()
+      }
+    }
+  }
+
+  func raise(to wanted: UInt64) {
+    lock.holding {
+      value = max(value, wanted)
+      changed.wakeAll()
+    }
+  }
+
+  func wait(for wanted: UInt64) {
+    lock.holding {
+      while value < wanted { changed.wait(lock) }
+    }
+  }
+}

@@ -1,0 +1,155 @@
+/// What executes the API of this module: the emulator or CUDA. The API classes validate and record; an
+/// engine allocates, compiles, and runs recorded commands in order.
+protocol Engine: AnyObject, Sendable {
+  /// "emulator" or "cuda".
+  var name: String { get }
+  var deviceName: String { get }
+  var registryID: UInt64 { get }
+  /// Whether the host and the kernels share one memory, so that private buffers gain nothing.
+  var hasUnifiedMemory: Bool { get }
+  var maxBufferLength: Int { get }
+  /// Bytes that can be allocated before it gets slow or fails.
+  var recommendedMaxWorkingSetSize: Int { get }
+
+  /// Throws `EngineError.outOfMemory`.
+  func allocate(_ length: Int, _ storage: MTLStorageMode) throws -> Allocation
+  /// A shared allocation over the caller's memory, or nil where the engine cannot map it. `release` runs once it is unused.
+  func wrap(_ memory: UnsafeMutableRawPointer, _ length: Int, release: @escaping @Sendable () -> Void) throws -> Allocation?
+  /// Checks a whole library as far as the engine can without building each kernel. Throws `CompileFailure`.
+  func check(_ translation: Translation, _ options: CompileSettings) throws
+  /// Throws `CompileFailure`.
+  func makePipeline(_ translation: Translation, _ kernel: Kernel, _ constants: [Int: FunctionConstant], _ options: CompileSettings) throws
+    -> any EnginePipeline
+  func makeQueue(_ label: String?) throws -> any EngineQueue
+  func makeEvent() throws -> any EngineEvent
+}
+
+/// Memory that kernels can use. Freed when the last reference goes.
+class Allocation: @unchecked Sendable {
+  let length: Int
+  /// As kernels see it.
+  let address: UInt
+  /// As the host sees it; nil for private memory that it cannot see.
+  let contents: UnsafeMutableRawPointer?
+  init(length: Int, address: UInt, contents: UnsafeMutableRawPointer?) {
+    self.length = length
+    self.address = address
+    self.contents = contents
+  }
+}
+
+struct CompileSettings: Hashable, Sendable {
+  enum MathMode: Int, Hashable, Sendable { case safe, relaxed, fast }
+  var mathMode = MathMode.safe
+  var macros: [String: String] = [:]
+}
+
+/// One kernel, ready to run.
+protocol EnginePipeline: AnyObject, Sendable {
+  var maxTotalThreadsPerThreadgroup: Int { get }
+  /// Bytes of threadgroup variables in the kernel's body.
+  var staticThreadgroupMemoryLength: Int { get }
+  /// By parameter of the kernel: the bytes that a reference needs behind it, 0 for the others.
+  var argumentBytes: [Int] { get }
+}
+
+/// Runs batches in order, one after the other, without blocking the caller.
+protocol EngineQueue: AnyObject, Sendable {
+  func submit(_ batch: CommandBatch)
+}
+
+/// A counter that only grows; batches signal it and wait for it.
+protocol EngineEvent: AnyObject, Sendable {
+  /// Read and set by the host.
+  var signaledValue: UInt64 { get set }
+}
+
+/// The commands of one command buffer.
+final class CommandBatch: @unchecked Sendable {
+  let label: String?
+  let commands: [EngineCommand]
+  let scheduled: @Sendable () -> Void
+  /// Called once, from any thread, when all is done or the first command failed.
+  let finished: @Sendable (BatchResult) -> Void
+  init(
+    label: String?, commands: [EngineCommand], scheduled: @escaping @Sendable () -> Void,
+    finished: @escaping @Sendable (BatchResult) -> Void
+  ) {
+    self.label = label
+    self.commands = commands
+    self.scheduled = scheduled
+    self.finished = finished
+  }
+}
+
+struct BatchResult: Sendable {
+  /// Seconds on the host's monotonic clock; their difference is exact, their place is not.
+  var gpuStart: Double
+  var gpuEnd: Double
+  var error: EngineError?
+}
+
+enum EngineCommand {
+  case dispatch(EngineDispatch)
+  case copy(from: Allocation, Int, to: Allocation, Int, length: Int)
+  case fill(Allocation, Range<Int>, UInt8)
+  case signal(any EngineEvent, UInt64)
+  case wait(any EngineEvent, UInt64)
+  case multiply(EngineMultiply)
+}
+
+/// A validated dispatch: sizes are positive, required arguments are set.
+struct EngineDispatch {
+  var pipeline: any EnginePipeline
+  /// By parameter of the kernel; nil for built-in and threadgroup parameters.
+  var arguments: [EngineArgument?]
+  /// By parameter of the kernel: bytes of threadgroup memory, 0 for the others.
+  var threadgroupBytes: [Int]
+  /// Threads in all; the threadgroups at the far edges may be partial.
+  var threads: MTLSize
+  var threadsPerThreadgroup: MTLSize
+  /// For messages.
+  var label: String
+}
+
+enum EngineArgument {
+  case buffer(Allocation, offset: Int)
+  case bytes([UInt8])
+}
+
+/// C = alpha · op(A) op(B) + beta · C, matrices in rows, as MPSMatrixMultiplication means it.
+struct EngineMultiply {
+  enum Element: Sendable { case float32, float16 }
+  struct Matrix {
+    var memory: Allocation
+    var offset: Int
+    var rowBytes: Int
+    var element: Element
+  }
+  var left: Matrix
+  var right: Matrix
+  var result: Matrix
+  var transposeLeft: Bool
+  var transposeRight: Bool
+  var rows: Int
+  var columns: Int
+  var interior: Int
+  var alpha: Double
+  var beta: Double
+}
+
+/// Why an engine could not do something. The text names kernel, argument and thread where there are any.
+enum EngineError: Error, Sendable {
+  case outOfMemory(String)
+  /// A kernel broke a rule: bounds, barrier, race, limits.
+  case invalid(String)
+  /// The device is gone or refuses all further work.
+  case deviceLost(String)
+  case failed(String)
+
+  var message: String {
+    switch self {
+    case .outOfMemory(let text), .invalid(let text), .deviceLost(let text), .failed(let text): text
+    }
+  }
+}
