@@ -123,6 +123,15 @@ export const gpuSymbols = {
   mf_gpu_read_async: nonblocking("mf_gpu_read", read),
   mf_gpu_library_create: createLibrary,
   mf_gpu_library_create_async: nonblocking("mf_gpu_library_create", createLibrary),
+  mf_gpu_lint: {
+    parameters: [
+      "buffer", // const mf_gpu_source *source
+      "buffer", // const uint8_t *bytes
+      "buffer", // uint32_t *out
+      "buffer", // mf_call *call
+    ],
+    result: "i32",
+  },
   mf_gpu_pipeline_create: createPipeline,
   mf_gpu_pipeline_create_async: nonblocking("mf_gpu_pipeline_create", createPipeline),
   mf_gpu_stream_create: {

@@ -1,5 +1,6 @@
-// Instantiations of flat.h, flat_terms.h and flat_select.h for rows of floats.
+// Instantiations of flat.h, flat_terms.h and flat_select.h for rows of floats, and flat_threshold.h.
 #include "flat_instances.h"
+#include "flat_threshold.h"
 
 instantiate_flat_queries(l2, L2)
 instantiate_flat_queries(ip, INNER_PRODUCT)

@@ -44,22 +44,48 @@ struct ExactRow {
   }
 };
 
+// What brings a row's numbers near 1.
+inline UnitScale exhaust_scale(device const float* row, uint d) {
+  float largest = 0.0f;
+  for (uint c = 0; c < d; c++) largest = max(largest, fabs(row[c]));
+  return unit_scale(largest);
+}
+
+// Where terms or partial sums are out of range, both sides are brought near 1.
+template <uint N>
+struct ExactRow<InnerProduct, N> {
+  float distances[N];
+
+  ExactRow(device const float* queries, uint count, device const float* row, constant ExhaustParams& params) {
+    two_float sums[N];
+    for (uint q = 0; q < N; q++) sums[q] = {0.0f, 0.0f};
+    for (uint c = 0; c < params.d; c++) {
+      float value = row[c];
+      for (uint q = 0; q < N; q++) accumulate_product(sums[q], queries[min(q, count - 1) * params.width + c], value);
+    }
+    for (uint q = 0; q < N; q++) {
+      distances[q] = sums[q].hi + sums[q].lo;
+      if (isfinite(distances[q])) continue;
+      device const float* query = queries + min(q, count - 1) * params.width;
+      UnitScale query_scale = exhaust_scale(query, params.d);
+      UnitScale row_scale = exhaust_scale(row, params.d);
+      two_float sum = {0.0f, 0.0f};
+      for (uint c = 0; c < params.d; c++) accumulate_product(sum, query[c] * query_scale.down, row[c] * row_scale.down);
+      distances[q] = unscaled(sum, query_scale, row_scale);
+    }
+  }
+};
+
 // Both sides are brought near 1 first, so that their squares stay in range.
 template <uint N>
 struct ExactRow<Cosine, N> {
   float distances[N];
 
-  static float scale_of(device const float* row, uint d) {
-    float largest = 0.0f;
-    for (uint c = 0; c < d; c++) largest = max(largest, fabs(row[c]));
-    return unit_scale(largest).down;
-  }
-
   ExactRow(device const float* queries, uint count, device const float* row, constant ExhaustParams& params) {
-    float row_scale = scale_of(row, params.d);
+    float row_scale = exhaust_scale(row, params.d).down;
     for (uint q = 0; q < N; q++) {
       device const float* query = queries + min(q, count - 1) * params.width;
-      float scale = scale_of(query, params.d);
+      float scale = exhaust_scale(query, params.d).down;
       two_float product = {0.0f, 0.0f};
       two_float query_square = {0.0f, 0.0f};
       two_float row_square = {0.0f, 0.0f};
@@ -82,7 +108,7 @@ inline void append_within(
     device atomic_uint* counts, device uint2* found, uint query, float distance, uint row,
     constant ExhaustParams& params) {
   bool within = params.largest != 0 ? distance > params.radius : distance < params.radius;
-  if (!within || !isfinite(distance)) return;
+  if (!within) return;
   uint at = atomic_fetch_add_explicit(&counts[query], 1, memory_order_relaxed);
   if (at < params.stride) found[ulong(query) * params.stride + at] = uint2(as_type<uint>(distance), row);
 }

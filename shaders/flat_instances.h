@@ -30,5 +30,13 @@
   instantiate_kernel("flat_select_" #metric_name "_" #type_name, flat_select, type, metric)       \
   instantiate_kernel("flat_row_terms_" #metric_name "_" #type_name, flat_row_terms, type, metric)
 
+// What a search takes at the least: of rows that no backend keeps yet.
+#define instantiate_flat_plain(metric_name, metric, type_name, type)                                          \
+  instantiate_flat_tile(#metric_name "_" #type_name "_16x256", type, metric, false, 16, 256, 4, 4)         \
+  instantiate_flat_tile(#metric_name "_" #type_name "_128x128", type, metric, false, 128, 128, 8, 8)       \
+  instantiate_flat_direct(#metric_name "_" #type_name "_1", type, metric, false, 1, metric == L2)          \
+  instantiate_kernel("flat_select_" #metric_name "_" #type_name, flat_select, type, metric)                \
+  instantiate_kernel("flat_row_terms_" #metric_name "_" #type_name, flat_row_terms, type, metric)
+
 #define instantiate_flat_queries(metric_name, metric) \
   instantiate_kernel("flat_query_terms_" #metric_name, flat_query_terms, metric)

@@ -1,37 +1,7 @@
-// From keys to results: bounds from a sample, and the exact end of a search.
+// From keys to results: the exact end of a search.
 #pragma once
 #include "flat.h"
 #include "sums.h"
-
-struct FlatThreshold {
-  uint samples;
-  uint rank;  // of the sample's keys, from 1
-  uint fresh; // nonzero: keys are distances, and nothing is known of the queries yet
-};
-
-struct OrderedKeys {
-  device const float* keys;
-  uint operator()(uint i) const { return ordered(keys[i] == UNKNOWN_KEY ? INFINITY : keys[i]); }
-};
-
-// bound = the rank-th smallest of a query's sampled keys. Up to 1,024 threads a group, a group a query.
-[[kernel]] void flat_threshold(
-    device const float* keys [[buffer(0)]],
-    device QueryTerms* query_terms [[buffer(1)]],
-    device uint* counts [[buffer(2)]],
-    constant FlatThreshold& params [[buffer(3)]],
-    uint query [[threadgroup_position_in_grid]],
-    uint thread_index [[thread_index_in_threadgroup]],
-    uint threads [[threads_per_threadgroup]]) {
-  threadgroup RadixSelect memory;
-  OrderedKeys at = {keys + ulong(query) * params.samples};
-  uint order = radix_select(memory, at, params.samples, params.rank, thread_index, threads);
-  if (thread_index == 0) {
-    if (params.fresh != 0) query_terms[query] = QueryTerms{1.0f, 0.0f, 0.0f, INFINITY};
-    query_terms[query].bound = unordered(order);
-    counts[query] = 0;
-  }
-}
 
 // CROWDED: no bound helps. The bits from 8 on count the rows computed exactly.
 enum FlatStatus { FOUND, LOST, UNPROVEN, CROWDED };
@@ -85,24 +55,38 @@ struct StagedUppers {
 
 // What brings a row's numbers near 1, so that their squares stay in range. Eight lanes a row.
 template <typename T>
-inline float scale_of(device const vec<T, 4>* row, uint width4, ushort part) {
+inline UnitScale scale_of(device const vec<T, 4>* row, uint width4, ushort part) {
   float largest = 0.0f;
   for (uint i = part; i < width4; i += 8) {
     float4 four = abs(float4(row[i]));
     largest = max(largest, max(max(four.x, four.y), max(four.z, four.w)));
   }
   for (ushort step = 4; step > 0; step /= 2) largest = max(largest, simd_shuffle_xor(largest, step));
-  return unit_scale(largest).down;
+  return unit_scale(largest);
 }
 
-// Ascends with the exact distance, rounded once; INFINITY where there is none. Eight lanes a pair.
+// A dot product whose terms or partial sums are out of range: infinite only where it is so itself. Eight lanes a pair.
+template <typename T>
+inline float far_product(device const float4* query, device const vec<T, 4>* row, uint width4, ushort part) {
+  UnitScale query_scale = scale_of<float>(query, width4, part);
+  UnitScale row_scale = scale_of<T>(row, width4, part);
+  two_float sum = {0.0f, 0.0f};
+  for (uint i = part; i < width4; i += 8) {
+    float4 a = query[i] * query_scale.down;
+    float4 b = float4(row[i]) * row_scale.down;
+    for (ushort j = 0; j < 4; j++) accumulate_product(sum, a[j], b[j]);
+  }
+  return unscaled(lanes_sum<8>(sum), query_scale, row_scale);
+}
+
+// Ascends with the exact distance, rounded once; INFINITY where there is none. Eight lanes a pair, all of a simdgroup.
 template <typename T, int METRIC>
 inline float exact_key(device const float4* query, device const vec<T, 4>* row, uint width4, ushort part) {
   two_float sum = {0.0f, 0.0f};
   two_float query_square = {0.0f, 0.0f};
   two_float row_square = {0.0f, 0.0f};
-  float query_scale = METRIC == COSINE ? scale_of<float>(query, width4, part) : 1.0f;
-  float row_scale = METRIC == COSINE ? scale_of<T>(row, width4, part) : 1.0f;
+  float query_scale = METRIC == COSINE ? scale_of<float>(query, width4, part).down : 1.0f;
+  float row_scale = METRIC == COSINE ? scale_of<T>(row, width4, part).down : 1.0f;
 #pragma unroll 4
   for (uint i = part; i < width4; i += 8) {
     float4 four_a = query[i];
@@ -132,7 +116,11 @@ inline float exact_key(device const float4* query, device const vec<T, 4>* row, 
     sum = norms.hi > 0.0f ? divide(sum, norms) : two_float{0.0f, 0.0f};
   }
   float value = METRIC == L2 ? sum.hi + sum.lo : -(sum.hi + sum.lo);
-  return isfinite(value) ? value : INFINITY;
+  if (METRIC == INNER_PRODUCT && simd_any(!isfinite(value))) {
+    float far = -far_product(query, row, width4, part);
+    if (!isfinite(value)) value = far;
+  }
+  return isnan(value) ? INFINITY : value;
 }
 
 struct ResultBefore {
@@ -163,9 +151,9 @@ struct ResultExchange {
 
 // The nearest k of each query among its candidates: those whose interval reaches below the k-th smallest upper
 // end are computed again exactly. statuses tells whether that proves the answer; if not, bounds may be used in
-// another try. numbered: ids[row] is the label, else the row. 256 threads a group, a group a query.
+// another try. numbered: ids[row] is the label, else the row. Up to 1,024 threads a group, a group a query.
 template <typename T, int METRIC>
-[[kernel, max_total_threads_per_threadgroup(256)]] void flat_select(
+[[kernel]] void flat_select(
     device const float4* queries [[buffer(0)]],
     device QueryTerms* query_terms [[buffer(1)]],
     device const vec<T, 4>* x [[buffer(2)]],
@@ -181,7 +169,8 @@ template <typename T, int METRIC>
     constant FlatSelect& params [[buffer(12)]],
     constant uint& numbered [[buffer(13)]],
     uint query [[threadgroup_position_in_grid]],
-    uint thread_index [[thread_index_in_threadgroup]]) {
+    uint thread_index [[thread_index_in_threadgroup]],
+    uint threads [[threads_per_threadgroup]]) {
   constexpr uint MOST = 3072;
   threadgroup RadixSelect memory;
   threadgroup atomic_uint chosen;
@@ -201,18 +190,18 @@ template <typename T, int METRIC>
     OrderedUppers ordered_uppers = {from, interval};
     uint order;
     if (n <= MOST) {
-      for (uint i = thread_index; i < n; i += 256) uppers[i] = ordered_uppers(i);
+      for (uint i = thread_index; i < n; i += threads) uppers[i] = ordered_uppers(i);
       threadgroup_barrier(mem_flags::mem_threadgroup);
       StagedUppers staged = {uppers};
-      order = radix_select(memory, staged, n, k, thread_index, 256);
+      order = radix_select(memory, staged, n, k, thread_index, threads);
     } else {
-      order = radix_select(memory, ordered_uppers, n, k, thread_index, 256);
+      order = radix_select(memory, ordered_uppers, n, k, thread_index, threads);
     }
     most = unordered(order);
   }
   if (thread_index == 0) atomic_store_explicit(&chosen, 0, memory_order_relaxed);
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  for (uint i = thread_index; i < n; i += 256) {
+  for (uint i = thread_index; i < n; i += threads) {
     // Of what overflowed, nothing is known.
     if (interval.lower(from.key(i)) > most) continue;
     uint at = atomic_fetch_add_explicit(&chosen, 1, memory_order_relaxed);
@@ -223,7 +212,7 @@ template <typename T, int METRIC>
   uint count = min(wanted, MOST);
 
   device const float4* here = queries + ulong(query) * params.width4;
-  for (uint start = 0; start < count; start += 32) {
+  for (uint start = 0; start < count; start += threads / 8) {
     uint at = start + thread_index / 8;
     uint row = rows[min(at, count - 1)];
     float key = exact_key<T, METRIC>(here, x + ulong(row) * params.width4, params.width4, thread_index % 8);
@@ -232,9 +221,9 @@ template <typename T, int METRIC>
   threadgroup_barrier(mem_flags::mem_threadgroup);
   ResultBefore before = {exact, rows, ids, numbered != 0};
   ResultExchange exchange = {exact, rows};
-  bitonic_sort(count, before, exchange, thread_index, 256);
+  bitonic_sort(count, before, exchange, thread_index, threads);
 
-  for (uint i = thread_index; i < params.k; i += 256) {
+  for (uint i = thread_index; i < params.k; i += threads) {
     ulong to = ulong(query) * params.k + i;
     bool there = i < count && exact[i] < INFINITY;
     float value = there ? exact[i] : FLT_MAX;

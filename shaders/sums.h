@@ -79,3 +79,8 @@ inline UnitScale unit_scale(float largest) {
   uint exponent = clamp(as_type<uint>(largest) >> 23, 1u, 253u);
   return {as_type<float>((254u - exponent) << 23), as_type<float>(exponent << 23)};
 }
+
+// The sum of products of two rows that were scaled down; the larger factor last, so that no step overflows alone.
+inline float unscaled(two_float sum, UnitScale a, UnitScale b) {
+  return (sum.hi + sum.lo) * min(a.up, b.up) * max(a.up, b.up);
+}

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Backend, StoreSearch } from "../lib/backend/backend.ts";
 import { createGpuBackend } from "../lib/backend/gpu/mod.ts";
 import { createReferenceBackend } from "../lib/backend/reference/mod.ts";
-import { OutOfMemoryError } from "../lib/errors.ts";
+import { DeviceError, OutOfMemoryError } from "../lib/errors.ts";
 import { IndexFlatL2 } from "../lib/index/flat.ts";
 import type { GpuDevice } from "../lib/kernel/device.ts";
 import { keysTile, planFlat, scanTile } from "../lib/backend/gpu/plan.ts";
@@ -114,6 +114,44 @@ Deno.test("gpu search tries again where a bound let too many through", async () 
       assert.ok(variants.includes("gather_rows_b32"), variants.join(" "));
       if (metric === Metric.L2) assert.ok(!variants.includes("exhaust_l2"), variants.join(" "));
     }
+  }
+});
+
+Deno.test("gpu finds inner products that overflow, or whose terms do, as the host does", async () => {
+  const gpu = createGpuBackend(testDevice());
+  const [d, k] = [6, 12];
+  const how = { metric: Metric.InnerProduct, metricArg: 0 };
+  for (const [n, nq] of [[300, 5], [9000, 1], [9000, 20]] as const) {
+    // Up to 1e39, of either sign: some sums come back into range, some do not.
+    const x = normals(n, d, 60).map((value, i) => value * (i % 7 === 0 ? 1e20 : 1e19));
+    const queries = normals(nq, d, 61).map((value) => value * 1e19);
+    using ours = gpu.createFlat(d);
+    using theirs = reference.createFlat(d);
+    using ourLists = gpu.createIVF(d, 1);
+    for (const store of [ours, theirs]) await store.add(x);
+    const ids = BigInt64Array.from({ length: n }, (_, i) => BigInt(i));
+    await ourLists.add(x, new BigInt64Array(n), ids);
+    const expected = theirs.searchSync(queries, k, how);
+    assert.ok(expected.distances.includes(Infinity));
+    for (
+      const found of [
+        ours.searchSync(queries, k, how),
+        ourLists.searchSync(queries, new BigInt64Array(nq), k, how),
+      ]
+    ) {
+      assert.deepEqual(found.labels, expected.labels);
+      found.distances.forEach((distance, i) => {
+        const wanted = expected.distances[i]!;
+        if (distance === wanted) return;
+        assert.ok(
+          Math.abs(distance - wanted) <= 1.2e-7 * wanted,
+          `${distance}, expected ${wanted}`,
+        );
+      });
+    }
+    const radius = 3e38;
+    const within = await ours.rangeSearch(queries, radius, how);
+    assert.deepEqual(within.labels, (await theirs.rangeSearch(queries, radius, how)).labels);
   }
 });
 
@@ -299,6 +337,70 @@ Deno.test("gpu flat stores grow, and terms with them", async () => {
     ours.searchSync(queries, 8, how).labels,
     theirs.searchSync(queries, 8, how).labels,
   );
+});
+
+Deno.test("what a failed command buffer was to leave of rows is computed again", async () => {
+  const device = testDevice();
+  const lose = { next: false };
+  // A stream whose command buffer is never run, and fails.
+  const stream = new Proxy(device.stream, {
+    get(target, key) {
+      if (key === "commands" && lose.next) {
+        return () => ({
+          dispatch() {},
+          fill() {},
+          commit: () => ({ completed: Promise.reject(new DeviceError("Cannot run: lost")) }),
+        });
+      }
+      const value = Reflect.get(target, key, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  const gpu = createGpuBackend(
+    new Proxy(device, {
+      get(target, key) {
+        if (key === "stream") return stream;
+        const value = Reflect.get(target, key, target);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    }),
+  );
+  const [d, k] = [4, 5];
+  const how = { metric: Metric.L2, metricArg: 0 };
+  const x = normals(9000, d, 72);
+  const queries = normals(9, d, 73);
+  using ours = gpu.createFlat(d);
+  using theirs = reference.createFlat(d);
+  for (const store of [ours, theirs]) await store.add(x);
+  lose.next = true;
+  await assert.rejects(ours.search(queries, k, how), { name: "DeviceError" });
+  lose.next = false;
+  assert.deepEqual(
+    (await ours.search(queries, k, how)).labels,
+    theirs.searchSync(queries, k, how).labels,
+  );
+});
+
+Deno.test("gpu stores that were cleared find a new center", async () => {
+  const gpu = createGpuBackend(testDevice());
+  const [d, nq, k] = [4, 9, 5];
+  const how = { metric: Metric.L2, metricArg: 0 };
+  using flat = gpu.createFlat(d);
+  using lists = gpu.createIVF(d, 1);
+  for (const at of [0, 1e4]) {
+    const x = normals(9000, d, 70).map((value) => value + at);
+    const queries = normals(nq, d, 71).map((value) => value + at);
+    const ids = BigInt64Array.from({ length: 9000 }, (_, i) => BigInt(i));
+    flat.clear();
+    lists.clear();
+    await flat.add(x);
+    await lists.add(x, new BigInt64Array(9000), ids);
+    const found = flat.searchSync(queries, k, how);
+    const listed = lists.searchSync(queries, new BigInt64Array(nq), k, how);
+    assert.deepEqual(listed.labels, found.labels);
+    const variants = [...found.run.variants, ...listed.run.variants].join(" ");
+    assert.doesNotMatch(variants, /exhaust/, `at ${at}`);
+  }
 });
 
 Deno.test("gpu inverted lists keep rows through many additions", async () => {

@@ -103,6 +103,33 @@ Deno.test("commit() refuses sizes that the kernel cannot have", onGpu, () => {
   }
 });
 
+Deno.test("commit() refuses bytes at NULL", onGpu, () => {
+  const out = new Uint32Array(1);
+  assert.throws(
+    () => invoke((call) => native().mf_gpu_commit(device().stream.object, null, 64, out, call)),
+    RangeError,
+  );
+  using x = bufferOf(new Float32Array(8));
+  assert.throws(
+    () => invoke((call) => native().mf_gpu_write(x.object, 0, null, 4, call)),
+    RangeError,
+  );
+});
+
+Deno.test("mf_gpu_wait() takes any number as a time", onGpu, () => {
+  using x = bufferOf(new Float32Array(8));
+  using y = bufferOf(new Float32Array(8));
+  const out = new Uint32Array(1);
+  const bytes = program([x.object, y.object]);
+  invoke((call) => native().mf_gpu_commit(device().stream.object, bytes, bytes.length, out, call));
+  const times = new Float64Array(5);
+  for (const seconds of [NaN, -1, -Infinity, 0, 1e-300, Infinity]) {
+    invoke((call) => native().mf_gpu_wait(out[0]!, seconds, times, call));
+  }
+  assert.equal(times[0], 1);
+  new Submission(adopt("command buffer", out[0]!)).waitSync();
+});
+
 Deno.test("commit() refuses handles of another kind", onGpu, () => {
   using x = bufferOf(new Float32Array(8));
   assert.throws(() => commit(program([x.object, device().object])), { name: "DisposedError" });

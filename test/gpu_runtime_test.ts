@@ -168,6 +168,15 @@ Deno.test("memory() counts what is active, its peak and what is cached", onGpu, 
   assert.deepEqual(on.memory(), { active: start.active, peak: start.active, cached: 0 });
 });
 
+Deno.test("the cache keeps so many buffers, however small they are", onGpu, () => {
+  const on = device();
+  on.clearCache();
+  for (let i = 1; i <= 5000; i++) on.createBuffer(4 * i).dispose();
+  const { cached } = on.memory();
+  on.clearCache();
+  assert.ok(cached <= 4 * 4096 * 4097 / 2, `${cached}`);
+});
+
 Deno.test("library() compiles a text once, and names its kernels", onGpu, () => {
   assert.equal(library(), library());
   assert.deepEqual([...library().functionNames].sort(), [

@@ -116,6 +116,34 @@ Deno.test("metalKernel() copies inputs whose rows do not follow each other", onG
   }
 });
 
+Deno.test(
+  "metalKernel() copies more rows than a grid has room for, and scalars",
+  onGpu,
+  async () => {
+    const scale = metalKernel({
+      name: "scale_all",
+      inputNames: ["inp", "factor"],
+      outputNames: ["out"],
+      source: "uint i = thread_position_in_grid.x; out[i] = inp[i] * factor;",
+    });
+    const rows = 40_000;
+    using x = from(Float32Array.from({ length: rows * 2 }, (_, i) => i), [2, rows]);
+    using view = x.transpose();
+    using factors = from([1, 2, 4], [3]);
+    using row = factors.slice(2);
+    // No multiple of 256 bytes into its buffer.
+    using factor = row.reshape([]);
+    const y = await run(scale, {
+      inputs: [view, factor],
+      grid: [view.size, 1, 1],
+      threadgroup: [256, 1, 1],
+      outputShapes: [view.shape],
+      outputDtypes: ["float32"],
+    });
+    assert.deepEqual(y, [...view.dataSync()].map((value) => Number(value) * 4));
+  },
+);
+
 Deno.test("metalKernel() makes outputs atomic, and fills them first", onGpu, async () => {
   const histogram = metalKernel({
     name: "histogram",

@@ -23,8 +23,11 @@ export interface Launch {
   kernel: string;
   args: readonly Data[];
   params: Uint8Array;
+  /** Parameters after those. */
+  more?: readonly Uint8Array[];
+  threadgroupMemory?: number;
   threads?: number;
-  threadgroups?: number;
+  threadgroups?: number | readonly [x: number, y: number];
   threadgroup: number;
 }
 
@@ -72,7 +75,7 @@ export async function launch(...launches: Launch[]): Promise<void> {
   let threads = 0;
   let dispatches = 0;
   try {
-    for (const { file, kernel, args, params, threadgroup, ...size } of launches) {
+    for (const { file, kernel, args, params, more = [], threadgroup, ...size } of launches) {
       if (size.threads === 0 || size.threadgroups === 0) continue;
       if (!ran.has(file)) {
         ran.set(file, new Set());
@@ -86,9 +89,10 @@ export async function launch(...launches: Launch[]): Promise<void> {
         if (data.byteLength > 0) buffer.writeSync(data);
       }
       const pipeline = device().shader(file).pipeline(kernel);
-      const bound = [...args.map((data) => buffers.get(data)!), params];
+      const bound = [...args.map((data) => buffers.get(data)!), params, ...more];
       commands.dispatch(pipeline, bound, { ...size, threadgroup });
-      threads += size.threads ?? size.threadgroups! * threadgroup;
+      const groups = [size.threadgroups ?? 0].flat().reduce((product, n) => product * n);
+      threads += size.threads ?? groups * threadgroup;
       dispatches++;
     }
     if (dispatches === 0) return;

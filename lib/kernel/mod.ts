@@ -47,6 +47,7 @@ export {
 } from "./device.ts";
 export type { DType, TensorData } from "./dtype.ts";
 export type { Constants, KernelLibrary, LibraryOptions, Pipeline } from "./library.ts";
+export { lintShader } from "./lint.ts";
 export {
   type KernelCall,
   type KernelInput,

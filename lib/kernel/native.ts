@@ -77,6 +77,7 @@ export async function compileAsync(
   return adopt(what, out[0]!);
 }
 
-function withLog(error: unknown, out: Uint32Array): unknown {
+/** An error with the log that C left as a text. */
+export function withLog(error: unknown, out: Uint32Array): unknown {
   return error instanceof CompileError ? new CompileError(error.message, takeText(out)) : error;
 }

@@ -37,7 +37,8 @@ export function widen(
   const none = missingDistance(metric);
   const { distances, labels } = own;
   for (let i = 0; i < distances.length; i++) {
-    if (!Number.isFinite(distances[i]!)) distances[i] = none;
+    // A similarity that overflowed is one all the same.
+    if (!Number.isFinite(distances[i]!) && labels[i]! < 0n) distances[i] = none;
   }
   if (from === k) return own;
   for (let at = 0, to = 0; at < distances.length; at += from, to += k) {

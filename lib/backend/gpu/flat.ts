@@ -95,7 +95,7 @@ export class GpuFlatStore implements FlatStore {
   clear(): void {
     this.#rows.assertUsable();
     this.#rows.replace(undefined, 0);
-    this.#terms.forget();
+    this.#terms.clear();
   }
 
   search(queries: Float32Array, k: number, how: StoreSearch): Promise<Neighbors> {

@@ -12,6 +12,7 @@ import {
   planFlat,
   queryBytes,
   scanTile,
+  selectThreads,
   stagedBytes,
   type Tile,
 } from "./plan.ts";
@@ -333,7 +334,7 @@ function* select(
     statuses,
     params,
     words(0),
-  ], { threadgroups: nq, threadgroup: 256 });
+  ], { threadgroups: nq, threadgroup: selectThreads(nq) });
   yield* task.finish();
   distances.readSync(found.distances);
   labels.readSync(found.labels);

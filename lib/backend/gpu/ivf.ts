@@ -139,6 +139,7 @@ export class GpuIVFStore implements IVFStore {
     this.#rows.assertUsable();
     this.#rows.replace(undefined, 0);
     this.#take(ListLayout.empty(this.nlist), undefined, undefined);
+    this.#terms.clear();
   }
 
   async search(

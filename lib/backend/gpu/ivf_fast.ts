@@ -2,7 +2,7 @@ import type { GpuBuffer } from "../../kernel/buffer.ts";
 import type { Found } from "./exhaust.ts";
 import type { ListSource } from "./ivf_search.ts";
 import type { FastMetric } from "./metrics.ts";
-import { keyErrors, keysTile, nextPowerOfTwo, STAGED_BYTES } from "./plan.ts";
+import { keyErrors, keysTile, nextPowerOfTwo, selectThreads, STAGED_BYTES } from "./plan.ts";
 import { padRows } from "./rows.ts";
 import { isFound, readStatuses } from "./status.ts";
 import type { Steps } from "./steps.ts";
@@ -13,6 +13,8 @@ import { floatBits, words } from "./words.ts";
 const SAMPLES = { least: 256, most: 4096 };
 /** Fewest and most candidates that a query has room for. */
 const CAPACITY = { least: 2048, most: 65_536 };
+/** Rows a query up to which all are candidates: as many as flat_select keeps in threadgroup memory. */
+const SMALL_LISTS = 3072;
 /** Probes up to which each has threadgroups of its own. */
 const FEW_PROBES = 1024;
 /** Rows of a list that a threadgroup looks at: for one query, and for many. */
@@ -39,6 +41,8 @@ interface Sizes {
   samples: number;
   rank: number;
   filtered: boolean;
+  /** Whether bounds would cost more than they save. */
+  isSmall: boolean;
 }
 
 /** Buffers of one search on the device. */
@@ -88,6 +92,7 @@ export function* searchListsFast(
       samples,
       rank,
       filtered: bitmap !== undefined,
+      isSmall: most <= Math.min(capacity, SMALL_LISTS),
     };
     const batch = {
       raw: task.input(padRows(queries.subarray(from * d, (from + n) * d), d), "queries"),
@@ -136,18 +141,23 @@ function* searchBatch(
     ],
     { threadgroups: Math.ceil(nq / 8), threadgroup: 256 },
   );
-  task.dispatch(["ivf.metal", `ivf_bound_${metric}_f32`], [
-    batch.centered,
-    batch.queryTerms,
-    rows.buffer,
-    terms,
-    center,
-    offsets,
-    batch.probes,
-    batch.bitmap,
-    batch.counts,
-    ivfParams(sizes, width4, 0),
-  ], { threadgroups: nq, threadgroup: 256 });
+  if (sizes.isSmall) {
+    // Every row is a candidate.
+    task.commands.fill(batch.counts, 0, nq * 4, 0);
+  } else {
+    task.dispatch(["ivf.metal", `ivf_bound_${metric}_f32`], [
+      batch.centered,
+      batch.queryTerms,
+      rows.buffer,
+      terms,
+      center,
+      offsets,
+      batch.probes,
+      batch.bitmap,
+      batch.counts,
+      ivfParams(sizes, width4, 0),
+    ], { threadgroups: nq, threadgroup: 256 });
+  }
   const isFew = nq * sizes.nprobe <= FEW_PROBES && width4 * 16 <= STAGED_BYTES;
   const scan = isFew ? recordScan : recordGroupedScan;
   const scratch = scan(task, source, batch, sizes, metric, terms, center);
@@ -179,7 +189,7 @@ function* searchBatch(
     statuses,
     params,
     words(1),
-  ], { threadgroups: nq, threadgroup: 256 });
+  ], { threadgroups: nq, threadgroup: selectThreads(nq) });
   yield* task.finish();
   distances.readSync(found.distances);
   labels.readSync(found.labels);

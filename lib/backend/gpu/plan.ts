@@ -164,6 +164,11 @@ export function topkParts(columns: number, rows: number): number {
   return Math.max(1, Math.min(Math.ceil(columns / SMALL_BASE), busy));
 }
 
+/** Threads that each query's candidates get: more where there are few queries to keep the GPU busy. */
+export function selectThreads(nq: number): number {
+  return nq <= 128 ? 1024 : 256;
+}
+
 /** The power of two that is at least `value`. */
 export function nextPowerOfTwo(value: number): number {
   return 2 ** Math.ceil(Math.log2(Math.max(1, value)));

@@ -113,7 +113,7 @@ export class GpuRows implements Disposable {
     if (known) return known;
     const list = this.context.allocatePrivate(samples * 4, "sampled rows");
     sampleRows(task, this.count, undefined, samples, list);
-    task.onCommit(() => this.#samples.set(samples, this.#samples.get(samples) ?? list));
+    task.onCommit(() => this.#samples.set(samples, list), () => this.#forgetSamples());
     return list;
   }
 
@@ -167,6 +167,10 @@ export class GpuRows implements Disposable {
 
   #setCount(count: number): void {
     this.count = count;
+    this.#forgetSamples();
+  }
+
+  #forgetSamples(): void {
     for (const list of this.#samples.values()) list.dispose();
     this.#samples.clear();
   }

@@ -21,7 +21,7 @@ export class Task implements Disposable {
   #threads = 0;
   #gpuSeconds = 0;
   #commands: CommandBuffer | undefined;
-  #committed: (() => void)[] = [];
+  #committed: { done: () => void; undo: () => void }[] = [];
 
   constructor(context: GpuContext, label: string) {
     this.context = context;
@@ -68,9 +68,9 @@ export class Task implements Disposable {
     this.#variants.add(name);
   }
 
-  /** Does something once the commands so far are on their way. */
-  onCommit(done: () => void): void {
-    this.#committed.push(done);
+  /** Does something once the commands so far are on their way, and undoes it if they fail. */
+  onCommit(done: () => void, undo: () => void): void {
+    this.#committed.push({ done, undo });
   }
 
   /** Commits what was recorded and waits for it. */
@@ -78,10 +78,16 @@ export class Task implements Disposable {
     if (this.#commands === undefined) return;
     const submission = this.#commands.commit();
     this.#commands = undefined;
-    for (const done of this.#committed.splice(0)) done();
-    const { threads, gpuSeconds } = yield submission;
-    this.#threads += threads;
-    this.#gpuSeconds += gpuSeconds;
+    const committed = this.#committed.splice(0);
+    for (const { done } of committed) done();
+    try {
+      const { threads, gpuSeconds } = yield submission;
+      this.#threads += threads;
+      this.#gpuSeconds += gpuSeconds;
+    } catch (error) {
+      for (const { undo } of committed) undo();
+      throw error;
+    }
   }
 
   /** What ran. */

@@ -58,6 +58,13 @@ export class RowTerms implements Disposable {
     for (const terms of this.#terms.values()) terms.known = 0;
   }
 
+  /** Told that all rows are gone: the center of those that come next may lie elsewhere. */
+  clear(): void {
+    this.forget();
+    this.#sampled = 0;
+    if (this.#center) this.#center.count = 0;
+  }
+
   /** The terms of all rows, and what keys are computed relative to; records what is missing. */
   use(task: Task, metric: FastMetric): { terms: GpuBuffer; center: GpuBuffer } {
     const { count, capacity, buffer: x, d, width, width4, context } = this.#rows;
@@ -79,7 +86,7 @@ export class RowTerms implements Disposable {
         params,
       ], { threadgroups: Math.ceil((count - known) / 8), threadgroup: 256 });
       const held = terms;
-      task.onCommit(() => held.known = count);
+      task.onCommit(() => held.known = count, () => held.known = 0);
     }
     return { terms: terms.buffer, center };
   }

@@ -32,6 +32,6 @@
 MTL_EMBED(emulator, MTL_TEXT("hooks.h") MTL_TEXT("emulator.h") MTL_COMMON)
 MTL_EMBED(cuda, MTL_TEXT("cuda.h") MTL_COMMON)
 #if __has_include("prelude/lint.h")
-MTL_EMBED(lint, MTL_TEXT("lint.h"))
+MTL_EMBED(lint, MTL_TEXT("lint.h") MTL_COMMON)
 #endif
 #endif

@@ -32,6 +32,7 @@ final class TranslatorErrorTests: XCTestCase {
     assertBody("texture2d<float> t;", "2:3: error: textures and samplers are not supported")
     assertBody("printf(\"x\");", "2:3: error: Metal has no printf")
     assertBody("std::swap(a, a);", "2:3: error: Metal has no std")
+    assertBody("float4 v; v.xy[0] = 1;", "2:15: error: an element of a swizzle cannot be assigned to")
     assertBody("[[unknown]] int x;", "2:5: error: unknown attribute [[unknown]]")
     assert("struct S { virtual void f(); };", "1:12: error: Metal has no virtual functions")
     assert("float x = 1;", "1:1: error: a variable outside functions must be in the constant address space")

@@ -102,6 +102,9 @@ final class TranslatorTests: XCTestCase {
     try assert(body("v.xy = w.zw;"), becomes: "v.template mtl_ref<0,1>() = w.template mtl_get<2,3>();")
     try assert(body("v.rgb += 1;"), becomes: "v.template mtl_ref<0,1,2>() += 1;")
     try assert(body("v.xyz.zy *= 2;"), becomes: "v.template mtl_ref<2,1>() *= 2;")
+    try assert(body("(v.xy) = w.xy;"), becomes: "(v.template mtl_ref<0,1>()) = w")
+    try assert(body("if (any(v.xy == w.xy)) v = 1;"), becomes: "any(v.template mtl_get<0,1>() == w.template mtl_get<0,1>())")
+    try assert(body("++v.xy; float y = -v.zw[0];"), becomes: "++v.template mtl_ref<0,1>(); float y = -v.template mtl_get<2,3>()[0];")
     try assert(body("float x = v.xyz.z;"), becomes: "v.template mtl_get<0,1,2>().z;")
     try assert(body("v.a = v.r;"), becomes: "v.w = v.x;")
     try assert(body("v.x = v.y;"), becomes: "v.x = v.y;")
@@ -126,7 +129,7 @@ final class TranslatorTests: XCTestCase {
     try assert("simd::float4 f(simd_float2 v, matrix_float4x4 m);", becomes: "metal::float4 f(metal::float2 v, metal::float4x4 m);")
     // Metal's own overloads stay in sight.
     try assert("uint4 simd_sum(uint4 v) { return v; }", becomes: "using metal::simd_sum;")
-    try assert("namespace metal { int mine(); }", becomes: "} namespace metal { int mine(); } namespace mtl_user {")
+    try assert("namespace metal { int mine(); }", becomes: "} namespace metal { using namespace mtl_user; int mine(); } namespace mtl_user {")
   }
 
   func testUnroll() throws {

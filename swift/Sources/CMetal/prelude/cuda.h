@@ -302,6 +302,7 @@ MTL_INLINE unsigned mtl_ballot(bool vote) { return ::__ballot_sync(::__activemas
 struct mtl_grid {
   unsigned threads[3];
   unsigned threadgroup[3];
+  unsigned groups[3];  // threadgroups, where they are more in y or z than CUDA has: all lie in x then; else 0
 };
 
 template <typename P>
@@ -340,8 +341,15 @@ MTL_INLINE P mtl_dynamic(unsigned offset) {
 }
 
 MTL_INLINE unsigned mtl_smaller(unsigned x, unsigned y) { return x < y ? x : y; }
-MTL_INLINE mtl_uint3 mtl_threadgroup_position_in_grid(const mtl_grid &) { return {blockIdx.x, blockIdx.y, blockIdx.z}; }
-MTL_INLINE mtl_uint3 mtl_threadgroups_per_grid(const mtl_grid &) { return {gridDim.x, gridDim.y, gridDim.z}; }
+MTL_INLINE mtl_uint3 mtl_threadgroup_position_in_grid(const mtl_grid &t) {
+  if (t.groups[0] == 0) return {blockIdx.x, blockIdx.y, blockIdx.z};
+  unsigned row = blockIdx.x / t.groups[0];
+  return {blockIdx.x % t.groups[0], row % t.groups[1], row / t.groups[1]};
+}
+MTL_INLINE mtl_uint3 mtl_threadgroups_per_grid(const mtl_grid &t) {
+  if (t.groups[0] == 0) return {gridDim.x, gridDim.y, gridDim.z};
+  return {t.groups[0], t.groups[1], t.groups[2]};
+}
 MTL_INLINE mtl_uint3 mtl_threads_per_grid(const mtl_grid &t) { return {t.threads[0], t.threads[1], t.threads[2]}; }
 MTL_INLINE mtl_uint3 mtl_grid_size(const mtl_grid &t) { return mtl_threads_per_grid(t); }
 MTL_INLINE mtl_uint3 mtl_grid_origin(const mtl_grid &) { return {0, 0, 0}; }
@@ -350,9 +358,10 @@ MTL_INLINE mtl_uint3 mtl_dispatch_threads_per_threadgroup(const mtl_grid &t) {
 }
 // Partial at the edges of the grid.
 MTL_INLINE mtl_uint3 mtl_threads_per_threadgroup(const mtl_grid &t) {
-  return {mtl_smaller(t.threadgroup[0], t.threads[0] - blockIdx.x * t.threadgroup[0]),
-          mtl_smaller(t.threadgroup[1], t.threads[1] - blockIdx.y * t.threadgroup[1]),
-          mtl_smaller(t.threadgroup[2], t.threads[2] - blockIdx.z * t.threadgroup[2])};
+  mtl_uint3 at = mtl_threadgroup_position_in_grid(t);
+  return {mtl_smaller(t.threadgroup[0], t.threads[0] - at.x * t.threadgroup[0]),
+          mtl_smaller(t.threadgroup[1], t.threads[1] - at.y * t.threadgroup[1]),
+          mtl_smaller(t.threadgroup[2], t.threads[2] - at.z * t.threadgroup[2])};
 }
 // A partial threadgroup runs on the first threads of a whole block, so that its simdgroups are as Metal makes them.
 MTL_INLINE unsigned mtl_thread_index_in_threadgroup(const mtl_grid &t) {
@@ -370,8 +379,8 @@ MTL_INLINE mtl_uint3 mtl_thread_position_in_threadgroup(const mtl_grid &t) {
 }
 MTL_INLINE mtl_uint3 mtl_thread_position_in_grid(const mtl_grid &t) {
   mtl_uint3 p = mtl_thread_position_in_threadgroup(t);
-  return {blockIdx.x * t.threadgroup[0] + p.x, blockIdx.y * t.threadgroup[1] + p.y,
-          blockIdx.z * t.threadgroup[2] + p.z};
+  mtl_uint3 at = mtl_threadgroup_position_in_grid(t);
+  return {at.x * t.threadgroup[0] + p.x, at.y * t.threadgroup[1] + p.y, at.z * t.threadgroup[2] + p.z};
 }
 #define MTL_BUILTIN(name, expression) \
   MTL_INLINE unsigned mtl_##name(const mtl_grid &t) { return expression; }

@@ -39,21 +39,21 @@ template <typename T>
 __local T &mtl_local();
 // An array at namespace scope lies in __global; kernels see it in the constant space.
 template <typename T>
-struct mtl_constant_of;
+struct mtl_space_of;
 template <typename T>
-struct mtl_constant_of<__global T> {
+struct mtl_space_of<__global T> {
   using type = MTL_CONSTANT_SPACE T;
 };
 template <typename T, unsigned long N>
-struct mtl_constant_of<__global T[N]> {
-  using type = typename mtl_constant_of<__global T>::type[N];
+struct mtl_space_of<__global T[N]> {
+  using type = typename mtl_space_of<__global T>::type[N];
 };
 template <typename T, unsigned long N, unsigned long M>
-struct mtl_constant_of<__global T[N][M]> {
-  using type = typename mtl_constant_of<__global T>::type[N][M];
+struct mtl_space_of<__global T[N][M]> {
+  using type = typename mtl_space_of<__global T>::type[N][M];
 };
 template <typename T>
-typename mtl_constant_of<T>::type &mtl_in_constant(T &value);
+typename mtl_space_of<T>::type &mtl_in_constant(T &value);
 // What is_function_constant_defined says.
 extern const __global bool mtl_unknown;
 
@@ -93,18 +93,18 @@ unsigned long mtl_reverse(unsigned long);
 long mtl_high(long, long);
 unsigned long mtl_high(unsigned long, unsigned long);
 
-// ---- atomics
-template <typename T>
-T mtl_atomic_load(const volatile T *);
-template <typename T>
-void mtl_atomic_store(volatile T *, T);
-template <typename T>
-T mtl_atomic_exchange(volatile T *, T);
-template <typename T>
-T mtl_atomic_compare(volatile T *, T, T);
+// ---- atomics. A pointer's own T would have an address space, so a value's is another.
+template <typename P>
+auto mtl_atomic_load(const volatile P *p) -> decltype(+*p);
+template <typename P, typename T>
+void mtl_atomic_store(volatile P *, T);
+template <typename P, typename T>
+T mtl_atomic_exchange(volatile P *, T);
+template <typename P, typename T>
+T mtl_atomic_compare(volatile P *, T, T);
 #define MTL_FETCH(name) \
-  template <typename T> \
-  T mtl_atomic_##name(volatile T *, T);
+  template <typename P, typename T> \
+  T mtl_atomic_##name(volatile P *, T);
 MTL_FETCH(add)
 MTL_FETCH(and)
 MTL_FETCH(or)
@@ -112,7 +112,6 @@ MTL_FETCH(xor)
 MTL_FETCH(min)
 MTL_FETCH(max)
 #undef MTL_FETCH
-float mtl_atomic_add(volatile unsigned *, float);
 void mtl_fence();
 
 // ---- lanes

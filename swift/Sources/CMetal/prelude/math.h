@@ -88,7 +88,13 @@ MTL_OPEN_MATH(mtl_precise_math)
 // ---- the same of integers, which have them in metal:: alone
 template <typename T, mtl_if<(mtl_kind<T> & mtl_integer) != 0> = 0>
 MTL_INLINE T abs(T x) {
-  return x < 0 ? T(-make_unsigned_t<T>(x)) : x;
+  // Short ones as int: ptxas forgets to wrap what abs.s16 makes of the least.
+  if constexpr (sizeof(T) < sizeof(int)) {
+    int wide = x;
+    return T(wide < 0 ? -wide : wide);
+  } else {
+    return x < 0 ? T(-make_unsigned_t<T>(x)) : x;
+  }
 }
 template <typename T, mtl_if<(mtl_kind<T> & mtl_integer) != 0> = 0>
 MTL_INLINE T min(T x, T y) {

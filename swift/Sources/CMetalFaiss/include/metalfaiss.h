@@ -276,6 +276,8 @@ int32_t mf_gpu_read(uint32_t buffer, double offset, uint8_t *data, double bytes,
 // out: the library; or, where the status is MF_COMPILE, the log as a text.
 int32_t mf_gpu_library_create(uint32_t device, const mf_gpu_source *source, const uint8_t *bytes, uint32_t *out,
                               mf_call *call);
+// Checks a source as Apple's front end would. out: where the status is MF_COMPILE, the log as a text.
+int32_t mf_gpu_lint(const mf_gpu_source *source, const uint8_t *bytes, uint32_t *out, mf_call *call);
 // bytes: constants × mf_gpu_constant, then the function's name, NUL-terminated, then names of constants.
 // out: as above, with the pipeline. One of the same name and constants is made once a library.
 int32_t mf_gpu_pipeline_create(uint32_t library, uint32_t constants, const uint8_t *bytes, double length,

@@ -1,12 +1,14 @@
 // What a command buffer records itself, and the encoders it makes.
 
 extension CommandBufferObject {
-  func add(_ command: EngineCommand) { parts[parts.count - 1].commands.append(command) }
+  func add(_ command: EngineCommand) { encode { $0[$0.count - 1].commands.append(command) } }
 
   /// The command's size is read from memory once all before it has run.
   func add(_ dispatch: IndirectDispatch) {
-    parts[parts.count - 1].commands += dispatch.fetch
-    parts.append(Part(lead: dispatch))
+    encode {
+      $0[$0.count - 1].commands += dispatch.fetch
+      $0.append(Part(lead: dispatch))
+    }
   }
 
   private func begin(_ what: String) -> Bool {

@@ -15,13 +15,13 @@ final class CommandBufferObject: MTLCommandBuffer, @unchecked Sendable {
   private let changed = Condition()
 
   // Encoding is the business of one thread.
-  var parts = [Part()]
   /// The encoder that has not ended.
   var openEncoder: String?
   var debugGroups: [String] = []
 
   // The rest changes under the lock.
   private var state = MTLCommandBufferStatus.notEnqueued
+  private var parts = [Part()]
   private var problem: MTLCommandBufferError?
   private var name: String?
   private var nextPartIndex = 0
@@ -30,7 +30,6 @@ final class CommandBufferObject: MTLCommandBuffer, @unchecked Sendable {
   private var wasScheduled = false
   /// Whether the completed handlers have returned.
   private var isDone = false
-  private var gavePlace = false
   private var scheduledHandlers: [MTLCommandBufferHandler] = []
   private var completedHandlers: [MTLCommandBufferHandler] = []
   private var kernelTimes = (start: 0.0, end: 0.0)
@@ -42,7 +41,7 @@ final class CommandBufferObject: MTLCommandBuffer, @unchecked Sendable {
     errorOptions = descriptor.errorOptions
   }
 
-  deinit { if !gavePlace { queue.freePlace() } }
+  deinit { if !wasCommitted { queue.freePlace() } }
 
   var device: any MTLDevice { queue.owner }
   var commandQueue: any MTLCommandQueue { queue }
@@ -71,6 +70,9 @@ final class CommandBufferObject: MTLCommandBuffer, @unchecked Sendable {
 
   /// For messages.
   var described: String { label.map { "command buffer \"\($0)\"" } ?? "a command buffer" }
+
+  /// Changes what is recorded. An encoder that was not ended may be used after the commit: it comes too late.
+  func encode(_ change: (inout [Part]) -> Void) { lock.holding { if !wasCommitted { change(&parts) } } }
 
   // MARK: commit
 
@@ -114,10 +116,9 @@ final class CommandBufferObject: MTLCommandBuffer, @unchecked Sendable {
       } else {
         // Others may wait for what it was to signal.
         commands = parts[nextPartIndex...].flatMap(\.commands).filter { if case .signal = $0 { true } else { false } }
-        parts.removeSubrange((nextPartIndex + 1)...)
+        nextPartIndex = parts.count - 1
       }
-      if nextPartIndex == 0 { kernelTimes.end = monotonicSeconds() }
-      parts[nextPartIndex] = Part()
+      if kernelTimes.end == 0 { kernelTimes.end = monotonicSeconds() }
       nextPartIndex += 1
       partUnderWay = true
       return CommandBatch(label: name, commands: commands, scheduled: { self.scheduledByEngine() }) { self.partEnded($0) }
@@ -127,12 +128,14 @@ final class CommandBufferObject: MTLCommandBuffer, @unchecked Sendable {
   private func partEnded(_ result: BatchResult) {
     let more = lock.holding {
       partUnderWay = false
-      gpuTimes.start = nextPartIndex == 1 ? result.gpuStart : gpuTimes.start
+      if gpuTimes.start == 0 { gpuTimes.start = result.gpuStart }
       gpuTimes.end = result.gpuEnd
       if problem == nil, let error = result.error { problem = MTLCommandBufferError(error) }
       return nextPartIndex < parts.count
     }
     if more { return queue.callBack(callsOut: true) { self.queue.pump() } }
+    // Here, as handlers of others may wait for a place before its own can run.
+    queue.freePlace()
     let scheduled = markScheduled()
     let callsOut = lock.holding { !scheduled.isEmpty || !completedHandlers.isEmpty }
     queue.callBack(callsOut: callsOut) { self.end(scheduled) }
@@ -140,11 +143,13 @@ final class CommandBufferObject: MTLCommandBuffer, @unchecked Sendable {
 
   private func end(_ scheduled: [MTLCommandBufferHandler]) {
     for handler in scheduled { handler(self) }
-    lock.holding {
+    // What it used goes without the lock: a buffer's deallocator is the program's.
+    let used = lock.holding {
       state = problem == nil ? .completed : .error
-      gavePlace = true
+      defer { parts = [] }
+      return parts
     }
-    queue.freePlace()
+    withExtendedLifetime(used) {}
     while let handler = nextCompletedHandler() { handler(self) }
   }
 

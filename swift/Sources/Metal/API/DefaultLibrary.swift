@@ -17,18 +17,7 @@ enum ShaderFiles {
     }
   }
 
-  static func read(_ path: String) -> String? {
-    guard let file = fopen(path, "rb") else { return nil }
-    defer { fclose(file) }
-    var bytes: [UInt8] = []
-    var chunk = [UInt8](repeating: 0, count: 1 << 16)
-    while true {
-      let count = fread(&chunk, 1, chunk.count, file)
-      if count == 0 { break }
-      bytes += chunk[..<count]
-    }
-    return String(validating: bytes, as: UTF8.self)
-  }
+  static func read(_ path: String) -> String? { readFile(path).flatMap { String(validating: $0, as: UTF8.self) } }
 
   /// The path of a file URL as text: what Foundation's URL prints.
   static func path(ofURL url: String) -> String {
@@ -47,15 +36,6 @@ enum ShaderFiles {
   }
 
   private static func names(in folder: String, ending: String) -> [String] {
-    guard let directory = opendir(folder) else { return [] }
-    defer { closedir(directory) }
-    var names: [String] = []
-    while let entry = readdir(directory) {
-      let name = withUnsafePointer(to: &entry.pointee.d_name) {
-        $0.withMemoryRebound(to: CChar.self, capacity: MemoryLayout.size(ofValue: $0.pointee)) { String(cString: $0) }
-      }
-      if name.hasSuffix(ending) { names.append(name) }
-    }
-    return names.sorted()
+    fileNames(in: folder).filter { $0.hasSuffix(ending) }
   }
 }

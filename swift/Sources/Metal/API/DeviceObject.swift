@@ -5,7 +5,7 @@ final class DeviceObject: MTLDevice, @unchecked Sendable {
   private let lock = Mutex()
   private var allocated = 0
   /// Compilations asked for with a completion handler.
-  private let compilations = DispatchQueue(label: "metal.compile")
+  private let compilations = DispatchQueue(label: "metal.compile", attributes: .concurrent)
 
   init(_ engine: any Engine) { self.engine = engine }
 
@@ -40,7 +40,7 @@ final class DeviceObject: MTLDevice, @unchecked Sendable {
 
   func count(_ bytes: Int) { lock.holding { allocated += bytes } }
 
-  /// Does it on a thread of its own.
+  /// Does it on another thread, beside others.
   func later<T>(_ body: @escaping @Sendable () throws -> T, then: @escaping @Sendable (T?, (any Error)?) -> Void) {
     compilations.async {
       do { then(try body(), nil) } catch { then(nil, error) }

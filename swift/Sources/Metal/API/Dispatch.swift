@@ -140,6 +140,10 @@ struct DispatchPlan {
     guard threads.width <= most, threads.height <= most, threads.depth <= most else {
       throw wrong("a grid of \(threads.described) threads is larger than \(most) in one dimension")
     }
+    let (layer, isLarge) = threads.width.multipliedReportingOverflow(by: threads.height)
+    guard !isLarge, !layer.multipliedReportingOverflow(by: threads.depth).overflow else {
+      throw wrong("a grid of \(threads.described) threads has more than 2⁶³")
+    }
     let name = pipeline.kernel.name
     return EngineDispatch(
       pipeline: pipeline.engine, arguments: arguments, threadgroupBytes: threadgroupBytes, threads: threads,

@@ -66,15 +66,18 @@ package func encodeProduct(
       fail("the \(what) matrix of \(operand.rows) × \(operand.columns) is smaller than \(rows) × \(columns)")
       return nil
     }
-    let end = operand.offset + (rows - 1) * operand.rowBytes + columns * operand.elementBytes
-    guard operand.offset >= 0, operand.offset % operand.elementBytes == 0, operand.rowBytes % operand.elementBytes == 0,
+    guard operand.offset >= 0, columns <= memory.length, operand.offset % operand.elementBytes == 0, operand.rowBytes % operand.elementBytes == 0,
       operand.rowBytes >= columns * operand.elementBytes
     else {
       fail("rows of \(columns) in the \(what) matrix do not fit offset \(operand.offset) and \(operand.rowBytes) bytes a row")
       return nil
     }
-    guard end <= memory.length else {
-      fail("the \(what) matrix needs \(end) bytes of \(memory.described)")
+    let (before, isFar) = (rows - 1).multipliedReportingOverflow(by: operand.rowBytes)
+    let last = columns * operand.elementBytes
+    guard !isFar, operand.offset <= memory.length, before <= memory.length - operand.offset,
+      last <= memory.length - operand.offset - before
+    else {
+      fail("\(rows) rows of \(operand.rowBytes) bytes from offset \(operand.offset) are more than \(memory.described) holds")
       return nil
     }
     return .init(

@@ -33,7 +33,7 @@ final class SharedEventObject: EventObject, MTLSharedEvent, @unchecked Sendable 
   /// Only grows: a smaller value changes nothing.
   var signaledValue: UInt64 {
     get { engine.signaledValue }
-    set { if newValue > engine.signaledValue { engine.signaledValue = newValue } }
+    set { engine.raise(to: newValue) }
   }
 
   func notify(

@@ -19,7 +19,7 @@ final class CudaCompiler: @unchecked Sendable {
     if !again, let known = cache?.read(key) { return known }
     do {
       let code = try nvrtc.build(text, target, options)
-      cache?.write(key, code)
+      _ = cache?.write(key, code)  // without it, the next process compiles again
       return code
     } catch {
       throw CudaCompiler.failure(error, emission, name)
@@ -32,7 +32,7 @@ final class CudaCompiler: @unchecked Sendable {
     if cache?.read(key) != nil { return }
     do {
       try nvrtc.check(text, target, options)
-      cache?.write(key, [1])
+      _ = cache?.write(key, [1])
     } catch {
       throw CudaCompiler.failure(error, emission, "library")
     }
@@ -43,7 +43,7 @@ final class CudaCompiler: @unchecked Sendable {
     let options = CudaCompiler.options(emission, settings)
     guard cache != nil else { return (text, options, "") }
     let key = KernelFiles.key([text, options.joined(separator: " "), "\(target)", "\(nvrtc.major).\(nvrtc.minor)"])
-    return (text, options, key)
+    return (text, options, key + ".cubin")
   }
 
   private static func failure(_ error: NVRTC.Failure, _ emission: Emission, _ name: String) -> any Error {
@@ -57,11 +57,11 @@ final class CudaCompiler: @unchecked Sendable {
   private static func translate(_ log: String, _ emission: Emission, _ name: String) -> String {
     let heads = ["ptxas error   : ", "ptxas fatal   : ", ": Error: "]
     let whole = log.split(separator: "\n").compactMap { line in
-      heads.lazy.compactMap { line.ranges(of: $0).first }.first.map { String(line[$0.upperBound...]) }
+      heads.lazy.compactMap { line.find($0) }.first.map { String(line[$0.upperBound...]) }
     }
     if whole.isEmpty { return emission.translate(log: log) }
     return whole.map { message in
-      emission.files.diagnostic(emission.fallback, "error", message.replacing("mtl_entry", with: name))
+      emission.files.diagnostic(emission.fallback, "error", message.replacing(every: "mtl_entry", by: name))
     }.joined()
   }
 

@@ -184,6 +184,7 @@ final class CudaCompletion: @unchecked Sendable {
     return context.driver.cuEventSynchronize(event)
   }
 
+  /// Nobody waits for ever for what the batch did not come to.
   private func raiseEvents(_ entry: Entry) {
     for command in entry.batch?.commands ?? [] {
       if case .signal(let event, let value) = command, let event = event as? CudaEvent { event.raise(to: value) }

@@ -19,19 +19,11 @@ final class CudaEvent: EngineEvent, @unchecked Sendable {
 
   var signaledValue: UInt64 {
     // The lock orders this with the memory that the value stands for, and keeps the read a read.
-    get {
-      lock.acquire()
-      defer { lock.release() }
-      return slot.value.pointee
-    }
-    set {
-      lock.acquire()
-      slot.value.pointee = newValue
-      lock.release()
-    }
+    lock.acquire()
+    defer { lock.release() }
+    return slot.value.pointee
   }
 
-  /// For a batch that failed before its signal: nobody waits for ever.
   func raise(to value: UInt64) {
     lock.acquire()
     if slot.value.pointee < value { slot.value.pointee = value }

@@ -61,7 +61,7 @@ final class CudaFunction: @unchecked Sendable {
       case .builtin: nil
       }
     }
-    valueBytes = slots.reduce(32) { $0 + ($1.kind == .inline ? CudaFunction.aligned($1.bytes) : 16) }
+    valueBytes = slots.reduce(48) { $0 + ($1.kind == .inline ? CudaFunction.aligned($1.bytes) : 16) }
   }
 
   // Unloading waits for the device.

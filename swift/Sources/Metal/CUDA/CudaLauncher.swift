@@ -20,18 +20,17 @@ final class CudaLauncher {
 
   static func validate(_ dispatch: EngineDispatch, _ function: CudaFunction) throws {
     let (threads, group) = (dispatch.threads, dispatch.threadsPerThreadgroup)
-    for (count, each, most, axis) in [
-      (threads.width, group.width, Int(Int32.max), "x"), (threads.height, group.height, 65_535, "y"),
-      (threads.depth, group.depth, 65_535, "z"),
-    ] {
+    for (count, axis) in [(threads.width, "x"), (threads.height, "y"), (threads.depth, "z")] {
       guard count <= Int(UInt32.max) else {
         throw EngineError.invalid("Cannot run \(dispatch.label): \(count) threads in \(axis), at most 2³² - 1 work")
       }
-      let groups = (count + each - 1) / each
-      guard groups <= most else {
-        throw EngineError.invalid(
-          "Cannot run \(dispatch.label): \(groups) threadgroups in \(axis), CUDA runs at most \(most)")
-      }
+    }
+    let groups = Self.groups(dispatch)
+    let (rows, over) = groups.width.multipliedReportingOverflow(by: groups.height * groups.depth)
+    let isFlat = groups.height > mostRows || groups.depth > mostRows
+    guard groups.width <= Int(Int32.max), !isFlat || (!over && rows <= Int(Int32.max)) else {
+      throw EngineError.invalid(
+        "Cannot run \(dispatch.label): \(groups.width) × \(groups.height) × \(groups.depth) threadgroups, CUDA runs fewer")
     }
     let size = group.width * group.height * group.depth
     guard size <= function.maxThreads else {
@@ -87,23 +86,35 @@ final class CudaLauncher {
       }
     }
     let (threads, group) = (dispatch.threads, dispatch.threadsPerThreadgroup)
-    // mtl_grid: threads in all, threads a threadgroup.
+    // mtl_grid: threads in all, threads a threadgroup; threadgroups where they all go in x.
     let grid = values + at
     pointers[index] = grid
-    grid.storeBytes(
-      of: (
-        UInt32(threads.width), UInt32(threads.height), UInt32(threads.depth), UInt32(group.width), UInt32(group.height),
-        UInt32(group.depth)
-      ), as: (UInt32, UInt32, UInt32, UInt32, UInt32, UInt32).self)
+    var groups = Self.groups(dispatch)
+    let isFlat = groups.height > Self.mostRows || groups.depth > Self.mostRows
+    let all = isFlat ? groups : MTLSize(width: 0, height: 0, depth: 0)
+    if isFlat { groups = MTLSize(width: groups.width * groups.height * groups.depth, height: 1, depth: 1) }
+    let words = grid.assumingMemoryBound(to: UInt32.self)
+    for (i, size) in [threads, group, all].enumerated() {
+      words[i * 3] = UInt32(size.width)
+      words[i * 3 + 1] = UInt32(size.height)
+      words[i * 3 + 2] = UInt32(size.depth)
+    }
     return driver.cuLaunchKernel(
-      function.handle, Self.groups(threads.width, group.width), Self.groups(threads.height, group.height),
-      Self.groups(threads.depth, group.depth),
+      function.handle, UInt32(groups.width), UInt32(groups.height), UInt32(groups.depth),
       // Whole blocks even where the grid is smaller: the prelude tells threads outside by their index.
       UInt32(group.width), UInt32(group.height), UInt32(group.depth),
       UInt32(shared), stream, pointers, nil)
   }
 
-  private static func groups(_ threads: Int, _ group: Int) -> UInt32 { UInt32((threads + group - 1) / group) }
+  /// Most threadgroups in y, and in z.
+  private static let mostRows = 65_535
+
+  private static func groups(_ dispatch: EngineDispatch) -> MTLSize {
+    let (threads, group) = (dispatch.threads, dispatch.threadsPerThreadgroup)
+    return MTLSize(
+      width: (threads.width + group.width - 1) / group.width, height: (threads.height + group.height - 1) / group.height,
+      depth: (threads.depth + group.depth - 1) / group.depth)
+  }
 
   private func grow(_ bytes: Int) {
     values.deallocate()

@@ -24,7 +24,7 @@ final class CudaPipeline: EnginePipeline, @unchecked Sendable {
     let all = references.reduce(UInt64(0)) { $0 | 1 << UInt64($1) }
     do { standard = try build(all) } catch let failure as CompileFailure {
       // Large constants do not fit a launch's parameters; they come in buffers then.
-      guard all != 0, failure.log.contains("parameter space") else { throw failure }
+      guard all != 0, failure.log.has("parameter space") else { throw failure }
       standard = try build(0)
     }
   }

@@ -190,23 +190,8 @@ enum LibraryFolders {
     return patterns.flatMap(expand).filter { seen.insert($0).inserted }
   }
 
-  static func files(in folder: String) -> [String] {
-    guard let directory = opendir(folder) else { return [] }
-    defer { closedir(directory) }
-    var names: [String] = []
-    while let entry = readdir(directory) {
-      names.append(
-        withUnsafePointer(to: &entry.pointee.d_name) {
-          $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-        })
-    }
-    return names.sorted(by: >)
-  }
-
-  static func environment(_ name: String) -> String? {
-    guard let value = getenv(name), value.pointee != 0 else { return nil }
-    return String(cString: value)
-  }
+  /// Newer versions first.
+  static func files(in folder: String) -> [String] { fileNames(in: folder).reversed() }
 
   private static func expand(_ pattern: String) -> [String] {
     var found = glob_t()

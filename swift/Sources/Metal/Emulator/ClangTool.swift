@@ -35,7 +35,7 @@ struct ClangTool: Sendable {
     candidates += ["/opt/swift/usr/bin/clang", "/usr/share/swift/usr/bin/clang"]
     if let home = environment("HOME") {
       let toolchains = "\(home)/.local/share/swiftly/toolchains"
-      candidates += entries(toolchains).sorted().reversed().map { "\(toolchains)/\($0)/usr/bin/clang" }
+      candidates += fileNames(in: toolchains).reversed().map { "\(toolchains)/\($0)/usr/bin/clang" }
     }
     return candidates.lazy.compactMap(ClangTool.init).first
   }
@@ -57,18 +57,5 @@ struct ClangTool: Sendable {
     guard let real = realpath(path, nil) else { return nil }
     defer { free(real) }
     return String(cString: real)
-  }
-
-  private static func entries(_ folder: String) -> [String] {
-    guard let directory = opendir(folder) else { return [] }
-    defer { closedir(directory) }
-    var names: [String] = []
-    while let entry = readdir(directory) {
-      let name = withUnsafePointer(to: &entry.pointee.d_name) {
-        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-      }
-      if !name.hasPrefix(".") { names.append(name) }
-    }
-    return names
   }
 }

@@ -4,21 +4,20 @@ import Threading
 /// Emitted text to a shared library, through clang and a folder of what was compiled before.
 final class EmulatorCompiler: @unchecked Sendable {
   private let clang: ClangTool
-  private let folder: String
+  private let files: KernelFiles
   private let processor: String
   private let lock = Mutex()
-  private var made = 0
   /// False once clang has refused to compile for this very processor.
   private var knowsProcessor = true
 
   /// Throws `EngineError` when there is no compiler, or no folder to compile in.
   init() throws {
     guard let clang = ClangTool.find() else { throw EngineError.failed(ClangTool.missing) }
-    guard let folder = EmulatorCompiler.findFolder() else {
+    guard let files = KernelFiles.shared else {
       throw EngineError.failed("Cannot compile kernels for the emulator: neither the cache directory nor the temporary one can be written")
     }
     self.clang = clang
-    self.folder = folder
+    self.files = files
     processor = EmulatorCompiler.describeProcessor()
   }
 
@@ -27,16 +26,15 @@ final class EmulatorCompiler: @unchecked Sendable {
     let rest = (checks ? EmulatorCompiler.instrumentation : []) + link
     let text = EmulatorCompiler.text(emission, settings, checks: checks)
     let options = EmulatorCompiler.options(emission, settings) + rest
-    let path = path(text, options, suffix: "so")
-    if access(path, R_OK) == 0 { return path }
-    // Readers see all of it or nothing, whoever else compiles the same.
-    let temporary = temporaryPath(path)
+    let file = fileName(text, options, suffix: "so")
+    if files.read(file) != nil { return files.path(file) }
+    let temporary = files.temporaryPath(file)
     defer { unlink(temporary) }
     try compile(text, options + ["-o", temporary], emission)
-    guard access(temporary, R_OK) == 0, rename(temporary, path) == 0 else {
-      throw EngineError.failed("Cannot compile kernel \(name): clang left no file in \(folder)")
+    guard let code = readFile(temporary), files.write(file, code) else {
+      throw EngineError.failed("Cannot compile kernel \(name): \(files.path(file)) cannot be written: \(String(cString: strerror(errno)))")
     }
-    return path
+    return files.path(file)
   }
 
   /// For a library that does not load.
@@ -46,29 +44,45 @@ final class EmulatorCompiler: @unchecked Sendable {
   func check(_ emission: Emission, _ settings: CompileSettings) throws {
     let text = EmulatorCompiler.text(emission, settings, checks: false)
     let options = EmulatorCompiler.options(emission, settings) + ["-fsyntax-only"]
-    let path = path(text, options, suffix: "checked")
-    if access(path, F_OK) == 0 { return }
+    let file = fileName(text, options, suffix: "checked")
+    if files.read(file) != nil { return }
     try compile(text, options, emission)
-    if let file = fopen(path, "we") { fclose(file) }
+    _ = files.write(file, [1])  // without it, the next process checks again
   }
 
-  private func compile(_ text: String, _ options: [String], _ emission: Emission) throws {
-    let source = temporaryPath("\(folder)/kernel") + ".cpp"
+  /// Throws `CompileFailure` for what Apple's front end would refuse.
+  func lint(_ emission: Emission) throws {
+    let text = String(cString: mtl_prelude_lint()) + "\n" + emission.text
+    let file = fileName(text, Lint.options, suffix: "linted")
+    if files.read(file) != nil { return }
+    try compile(text, Lint.options, emission, native: false)
+    _ = files.write(file, [1])
+  }
+
+  private func compile(_ text: String, _ options: [String], _ emission: Emission, native: Bool = true) throws {
+    let source = files.temporaryPath("kernel") + ".cpp"
     defer { unlink(source) }
     try write(text, source)
-    for native in lock.holding({ knowsProcessor }) ? [true, false] : [false] {
+    for native in native && lock.holding({ knowsProcessor }) ? [true, false] : [false] {
       let arguments = options + (native ? EmulatorCompiler.native : []) + [source]
       let result = try ChildProcess.run(clang.path, arguments, log: source + ".log")
       if result.status == 0 { return }
-      if native, result.output.contains("march=") || result.output.contains("mcpu=") {
+      if native, result.output.has("march=") || result.output.has("mcpu=") {
         lock.holding { knowsProcessor = false }
         continue
       }
-      if result.status >= 128 || !result.output.contains(": error: ") || result.output.contains("clang: error: ") {
+      if result.status >= 128 || !EmulatorCompiler.isAboutText(result.output) {
         throw EngineError.failed("Cannot compile a kernel: \(clang.path) failed with status \(result.status): \(result.output)")
       }
       throw CompileFailure(log: emission.translate(log: result.output))
     }
+  }
+
+  /// Whether all errors have a place in the text, and none is the compiler's or the linker's own:
+  /// "clang++-17: error: …".
+  private static func isAboutText(_ log: String) -> Bool {
+    let places = log.split(separator: "\n").compactMap { line in line.find(": error: ").map { line[..<$0.lowerBound] } }
+    return !places.isEmpty && places.allSatisfy { $0.has(":") }
   }
 
   private func write(_ text: String, _ path: String) throws {
@@ -76,8 +90,10 @@ final class EmulatorCompiler: @unchecked Sendable {
       throw EngineError.failed("Cannot compile a kernel: \(path) cannot be written: \(String(cString: strerror(errno)))")
     }
     var text = text
-    let whole = text.withUTF8 { fwrite($0.baseAddress, 1, $0.count, file) == $0.count }
-    guard fclose(file) == 0, whole else { throw EngineError.failed("Cannot compile a kernel: \(path) cannot be written: the disk is full") }
+    let isWhole = text.withUTF8 { fwrite($0.baseAddress, 1, $0.count, file) == $0.count }
+    guard fclose(file) == 0, isWhole else {
+      throw EngineError.failed("Cannot compile a kernel: \(path) cannot be written: \(String(cString: strerror(errno)))")
+    }
   }
 
   // MARK: options
@@ -101,7 +117,7 @@ final class EmulatorCompiler: @unchecked Sendable {
     case .fast: options.append("-ffast-math")
     }
     options.append(emission.allowsContraction ? "-ffp-contract=on" : "-ffp-contract=off")
-    if emission.text.contains("simd") || emission.text.contains("quad") { options += inOrder }
+    if emission.text.has("simd") || emission.text.has("quad") { options += inOrder }
     return options
   }
 
@@ -149,31 +165,8 @@ final class EmulatorCompiler: @unchecked Sendable {
 
   // MARK: files
 
-  private func path(_ text: String, _ options: [String], suffix: String) -> String {
-    "\(folder)/\(KernelFiles.key([text, options.joined(separator: " "), clang.identity, processor])).\(suffix)"
-  }
-
-  private func temporaryPath(_ path: String) -> String {
-    let number = lock.holding {
-      made += 1
-      return made
-    }
-    return "\(path).\(getpid()).\(number)"
-  }
-
-  private static func findFolder() -> String? {
-    let root = environment("XDG_CACHE_HOME") ?? environment("HOME").map { "\($0)/.cache" }
-    if let root {
-      let folder = "\(root)/metalfaiss/kernels"
-      var at = ""
-      for part in folder.split(separator: "/") {
-        at += "/\(part)"
-        mkdir(at, 0o755)
-      }
-      if access(folder, W_OK | X_OK) == 0 { return folder }
-    }
-    var template = Array("\(environment("TMPDIR") ?? "/tmp")/metalfaiss-XXXXXX".utf8CString)
-    return mkdtemp(&template).map { String(cString: $0) }
+  private func fileName(_ text: String, _ options: [String], suffix: String) -> String {
+    "\(KernelFiles.key([text, options.joined(separator: " "), clang.identity, processor])).\(suffix)"
   }
 
   /// What -march=native depends on.

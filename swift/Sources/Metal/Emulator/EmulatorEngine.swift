@@ -78,9 +78,3 @@ func emulatorEngine() -> EmulatorEngine {
   let wanted = environment("METALFAISS_THREADS").flatMap(Int.init) ?? cores
   return EmulatorEngine(checks: checks, threads: wanted > 0 ? min(wanted, 1024) : cores)
 }
-
-/// nil when unset or empty.
-func environment(_ name: String) -> String? {
-  guard let text = getenv(name), text.pointee != 0 else { return nil }
-  return String(cString: text)
-}

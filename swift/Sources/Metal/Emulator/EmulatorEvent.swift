@@ -6,15 +6,7 @@ final class EmulatorEvent: EngineEvent, @unchecked Sendable {
   private let changed = Condition()
   private var value: UInt64 = 0
 
-  var signaledValue: UInt64 {
-    get { lock.holding { value } }
-    set {
-      lock.holding {
-        value = newValue
-        changed.wakeAll()
-      }
-    }
-  }
+  var signaledValue: UInt64 { lock.holding { value } }
 
   func raise(to wanted: UInt64) {
     lock.holding {

@@ -85,18 +85,25 @@ final class EmulatorPipeline: EnginePipeline, @unchecked Sendable {
   private func located(_ message: String) -> String {
     var result = ""
     var rest = Substring(message)
-    while let start = rest.firstIndex(of: "@"), rest[start...].hasPrefix("@{"), let end = rest[start...].firstIndex(of: "}") {
-      result += rest[..<start]
-      let numbers = rest[rest.index(start, offsetBy: 2)..<end].split(separator: ":").map { Int($0) ?? 0 }
-      let column = numbers[1] > 0 ? numbers[1] : nil
-      if let place = emission.locate(line: numbers[0], column: column) {
-        result += "\(place.file):\(place.line)" + (column == nil ? "" : ":\(place.column)")
+    while let start = rest.find("@{") {
+      result += rest[..<start.lowerBound]
+      let after = rest[start.upperBound...]
+      let end = after.firstIndex(of: "}") ?? after.endIndex
+      let numbers = after[..<end].split(separator: ":").compactMap { Int($0) }
+      if end < after.endIndex, numbers.count == 2 {
+        result += located(line: numbers[0], column: numbers[1] > 0 ? numbers[1] : nil)
+        rest = after[after.index(after: end)...]
       } else {
-        result += "line \(numbers[0]) of the emitted text"
+        result += rest[start]  // of a label
+        rest = after
       }
-      rest = rest[rest.index(after: end)...]
     }
     return result + rest
+  }
+
+  private func located(line: Int, column: Int?) -> String {
+    guard let place = emission.locate(line: line, column: column) else { return "line \(line) of the emitted text" }
+    return "\(place.file):\(place.line)" + (column == nil ? "" : ":\(place.column)")
   }
 }
 

@@ -60,8 +60,9 @@ protocol EngineQueue: AnyObject, Sendable {
 
 /// A counter that only grows; batches signal it and wait for it.
 protocol EngineEvent: AnyObject, Sendable {
-  /// Read and set by the host.
-  var signaledValue: UInt64 { get set }
+  var signaledValue: UInt64 { get }
+  /// By the host. A smaller value changes nothing.
+  func raise(to value: UInt64)
 }
 
 /// The commands of one command buffer.

@@ -1,3 +1,5 @@
+import Threading
+
 extension Emission {
   private struct Diagnostic {
     var place: Place?
@@ -10,15 +12,23 @@ extension Emission {
     let found = diagnostics(log)
     var out = ""
     var placeless: String?
+    var sawError = false
+    var told: Set<String> = []
     var i = 0
     while i < found.count {
       var end = i + 1
       while end < found.count, found[end].severity == "note" { end += 1 }
-      if found[i].severity == "error" {
+      if found[i].severity == "error", !Emission.isAboutTemporaries(found[i].message) {
         let notes = found[(i + 1)..<end].filter { $0.place != nil }
         // An error inside the prelude is about the place that led there.
         if let place = found[i].place ?? notes.first?.place {
-          out += files.diagnostic(place, "error", found[i].message)
+          let text = files.diagnostic(place, "error", found[i].message)
+          // Each instance of a template tells it again.
+          guard told.insert(text).inserted else {
+            i = end
+            continue
+          }
+          out += text
           for note in notes.prefix(6) where note.place != place && !note.message.hasPrefix("built-in operator") {
             out += files.diagnostic(note.place!, "note", note.message)
           }
@@ -26,10 +36,26 @@ extension Emission {
           placeless = placeless ?? files.diagnostic(fallback, "error", found[i].message)
         }
       }
+      sawError = sawError || found[i].severity == "error"
       i = end
     }
     // Something went wrong that has no such form: better the whole log than none.
-    return out.isEmpty ? placeless ?? log : out
+    return out.isEmpty ? placeless ?? (sawError ? "" : log) : out
+  }
+
+  /// In OpenCL's C++, which the lint goes through, temporaries have no address space and so neither members of thread
+  /// objects nor a common type with a variable. Metal has no such rule.
+  private static func isAboutTemporaries(_ message: String) -> Bool {
+    let quoted = message.split(separator: "'", omittingEmptySubsequences: false).enumerated().filter { $0.offset % 2 == 1 }
+      .map { String($0.element) }
+    if message.hasPrefix("cannot initialize object parameter of type"), quoted.count >= 2 {
+      return !["thread ", "device ", "constant ", "threadgroup ", "__generic "].contains { quoted[quoted.count - 1].has($0) }
+    }
+    guard message.hasPrefix("incompatible operand types ("), quoted.count == 2 else { return false }
+    let plain = quoted.map { type in
+      type.split(separator: " ").filter { !["const", "thread", "device", "constant", "threadgroup", "__generic", "__global"].contains($0) }
+    }
+    return plain[0] == plain[1]
   }
 
   private func diagnostics(_ log: String) -> [Diagnostic] {
@@ -43,7 +69,7 @@ extension Emission {
           file == Emission.fileName
           ? self.place(line: head.line, column: head.column ?? caret(lines[(i + 1)...], line: head.line)) : nil
         found.append(Diagnostic(place: place, severity: head.severity, message: Emission.plain(head.message)))
-      } else if let at = line.ranges(of: " at line ").last {
+      } else if let at = line.find(" at line ", last: true) {
         // NVRTC: `instantiation of "…" at line 8 of mtl_program`, without the file where it is the error's.
         let words = line[at.upperBound...].split(separator: " ")
         let named = words.count == 3 ? words[2] : file
@@ -60,7 +86,7 @@ extension Emission {
     -> (file: Substring, line: Int, column: Int?, severity: String, message: Substring)?
   {
     for word in ["fatal error", "catastrophic error", "error", "warning", "note", "remark"] {
-      guard let range = line.ranges(of: ": \(word)").first else { continue }
+      guard let range = line.find(": \(word)") else { continue }
       var front = line[..<range.lowerBound]
       var message = line[range.upperBound...]
       // NVRTC numbers some: "error #20: ", "warning #177-D: ".
@@ -83,7 +109,7 @@ extension Emission {
   /// NVRTC prints the line and a mark under it instead of a column.
   private func caret(_ lines: ArraySlice<Substring>, line: Int) -> Int? {
     let near = lines.prefix(8).prefix { !$0.isEmpty && Emission.head($0) == nil }
-    guard let at = near.firstIndex(where: { $0.contains("^") && $0.allSatisfy { $0 == " " || $0 == "^" } }),
+    guard let at = near.firstIndex(where: { $0.has("^") && $0.allSatisfy { $0 == " " || $0 == "^" } }),
       at > near.startIndex, let mark = near[at].firstIndex(of: "^"), let start = indent(line)
     else { return nil }
     let offset = near[at].distance(from: near[at].startIndex, to: mark) - near[at - 1].prefix { $0 == " " }.count
@@ -114,7 +140,7 @@ extension Emission {
       ("const __global_host", "constant"), ("__global_host", "constant"), ("__global_device", "device"), ("__local", "threadgroup"),
       ("*__private", "*"), ("&__private", "&"), ("__private", "thread"), ("mtl_half", "half"), ("mtl_constant_", ""),
       ("no member named 'mtl_get'", "no such swizzle"), ("no member named 'mtl_ref'", "no such swizzle"),
-    ] { text = text.replacing(ours, with: theirs) }
+    ] { text = text.replacing(every: ours, by: theirs) }
     return text
   }
 }

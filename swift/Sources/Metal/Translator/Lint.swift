@@ -9,6 +9,12 @@ struct Lint {
     self.kernels = kernels
   }
 
+  /// What clang is called with, for the text behind prelude/lint.h and the rest of the prelude.
+  static let options = [
+    "-x", "clcpp", "-cl-std=clc++2021", "-cl-no-stdinc", "-fsyntax-only", "-fsigned-char", "-Wno-everything",
+    "-ferror-limit=0",
+  ]
+
   func check() throws {
     var faults: [Fault] = []
     for (number, declaration) in program.declarations.enumerated() {

@@ -15,8 +15,7 @@ extension AddressSpaces {
       case "device": return "__global"
       case "constant": return constantIsRedundant(program, at) ? "__global" : "const __global"
       case "threadgroup": return "__local"
-      // A temporary has no space yet.
-      default: return ""
+      default: return "__private"
       }
     }
     switch text {
@@ -52,6 +51,23 @@ extension Rewriter {
     "bool", "char", "uchar", "short", "ushort", "int", "uint", "long", "ulong", "float", "half", "bfloat", "unsigned",
     "signed", "size_t", "int8_t", "uint8_t", "int16_t", "uint16_t", "int32_t", "uint32_t", "int64_t", "uint64_t",
   ]
+
+  /// A member function without an address space is one of thread objects.
+  mutating func rewriteMethodsForLint() {
+    for declaration in program.declarations
+    where declaration.isMember && declaration.kind == .function && declaration.name != declaration.path.last {
+      guard let parameters = declaration.parameters, !declaration.name.hasPrefix("~"),
+        !(declaration.head..<declaration.nameAt).contains(where: { tokens[$0].is("static") })
+      else { continue }
+      var i = parameters.upperBound + 1
+      var hasSpace = false
+      while i < tokens.count, tokens[i].isIdentifier {
+        if ["device", "constant", "thread", "threadgroup"].contains(tokens[i].text) { hasSpace = true }
+        i += 1
+      }
+      if !hasSpace, edits[parameters.upperBound] == nil { edits[parameters.upperBound] = ") __private" }
+    }
+  }
 
   mutating func rewriteVariablesForLint() {
     let sizes = namesOfSizes()

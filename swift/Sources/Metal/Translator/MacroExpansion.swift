@@ -1,3 +1,5 @@
+import Threading
+
 extension Preprocessor {
   private static let workLimit = 1_000_000
   private static let textLimit = 1 << 16
@@ -248,7 +250,7 @@ extension Preprocessor {
       let text = try take(&pending, fromFile, token)
       let close = try take(&pending, fromFile, token)
       guard text.kind == .string, close.is(")") else { throw Fault(token.place, "_Pragma needs (\"text\")") }
-      let plain = text.text.dropFirst().dropLast().replacing("\\\"", with: "\"").replacing("\\\\", with: "\\")
+      let plain = text.text.dropFirst().dropLast().replacing(every: "\\\"", by: "\"").replacing(every: "\\\\", by: "\\")
       var lexer = Lexer(String(plain), file: token.place.file)
       var words = try lexer.tokens()
       for i in words.indices {

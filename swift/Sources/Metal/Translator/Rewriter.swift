@@ -29,6 +29,10 @@ struct Rewriter {
     edits = [String?](repeating: nil, count: program.tokens.count)
     for (start, end) in program.reopened {
       edits[start] = "} \(tokens[start].text)"
+      // What the source declares outside is seen from there.
+      if let open = (start..<end).first(where: { tokens[$0].is("{") }) {
+        edits[open] = "{ using namespace \(Rewriter.home);"
+      }
       edits[end] = "} namespace \(Rewriter.home) {"
     }
     for found in instantiations { remove(found.range) }
@@ -53,7 +57,10 @@ struct Rewriter {
       default: break
       }
     }
-    if mode == .lint { rewriteVariablesForLint() }
+    if mode == .lint {
+      rewriteVariablesForLint()
+      rewriteMethodsForLint()
+    }
     try removeTwins()
   }
 
@@ -191,7 +198,7 @@ struct Rewriter {
       edits[i] = "user_" + text
     default:
       if i > 0, program.is(i - 1, ".") || program.is(i - 1, "->") {
-        rewriteSwizzle(i)
+        try rewriteSwizzle(i)
       } else if let plain = Vocabulary.plainVector(text) {
         edits[i] = plain
       }
@@ -212,7 +219,7 @@ struct Rewriter {
     "=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>=", "++", "--",
   ]
 
-  private mutating func rewriteSwizzle(_ at: Int) {
+  private mutating func rewriteSwizzle(_ at: Int) throws {
     // Designated initializers name members.
     if at > 1, tokens[at - 2].is("{") || tokens[at - 2].is(",") { return }
     guard var lanes = swizzle(at) else { return }
@@ -223,7 +230,15 @@ struct Rewriter {
       lanes = next.map { lanes[$0] }
       last += 2
     }
-    let isAssigned = last + 1 < tokens.count && Rewriter.assignments.contains(tokens[last + 1].text)
+    var next = last + 1
+    // (v.xy) = …
+    while program.is(next, ")"), !tokens[program.match[next] - (program.match[next] > 0 ? 1 : 0)].isIdentifier { next += 1 }
+    if program.is(next, "["), lanes.count > 1, program.match[next] + 1 < tokens.count,
+      Rewriter.assignments.contains(tokens[program.match[next] + 1].text)
+    {
+      throw Fault(tokens[at].place, "an element of a swizzle cannot be assigned to: write the component's own name")
+    }
+    let isAssigned = next < tokens.count && Rewriter.assignments.contains(tokens[next].text)
     guard isAssigned || isIncremented(at) else {
       edits[at] = Rewriter.swizzle(swizzle(at)!, "mtl_get")
       return

@@ -51,6 +51,12 @@ final class GPUBuffer: @unchecked Sendable {
   }
 }
 
+/// Where a caller's bytes are.
+func given<Pointer>(_ pointer: Pointer?) throws -> Pointer {
+  guard let pointer else { throw Failure.value("there are no bytes at NULL") }
+  return pointer
+}
+
 @_cdecl("mf_gpu_buffer_create")
 public func gpuBufferCreate(
   _ device: UInt32, _ bytes: Double, _ storage: UInt32, _ label: UnsafePointer<UInt8>,
@@ -72,7 +78,7 @@ public func gpuWrite(_ buffer: UInt32, _ offset: Double, _ data: UnsafePointer<U
   call.run("write to a buffer") {
     let buffer = try HandleTable.shared.find(buffer, GPUBuffer.self)
     let range = try buffer.range(offset, bytes)
-    if let data, !range.isEmpty { try buffer.write(range, from: data) }
+    if !range.isEmpty { try buffer.write(range, from: try given(data)) }
   }
 }
 
@@ -83,6 +89,6 @@ public func gpuRead(
   call.run("read a buffer") {
     let buffer = try HandleTable.shared.find(buffer, GPUBuffer.self)
     let range = try buffer.range(offset, bytes)
-    if let data, !range.isEmpty { try buffer.read(range, to: data) }
+    if !range.isEmpty { try buffer.read(range, to: try given(data)) }
   }
 }

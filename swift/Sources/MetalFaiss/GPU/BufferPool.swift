@@ -17,8 +17,11 @@ final class BufferPool: @unchecked Sendable {
   private let device: any MTLDevice
   private let exact: Bool
   private let mostCached: Int
+  /// Each takes its share of the address space and of the system's mappings.
+  private static let mostIdle = 4096
   private let lock = Mutex()
   private var idle: [Class: [any MTLBuffer]] = [:]
+  private var idleCount = 0
   private var state = Counters()
 
   /// - Parameter exact: no size classes, so that a kernel that runs past a buffer's end is caught.
@@ -44,7 +47,10 @@ final class BufferPool: @unchecked Sendable {
     let key = Class(bytes: size, isPrivate: isPrivate)
     lock.acquire()
     let kept = idle[key]?.popLast()
-    if kept != nil { state.cached -= size }
+    if kept != nil {
+      state.cached -= size
+      idleCount -= 1
+    }
     lock.release()
     let options: MTLResourceOptions = isPrivate ? .storageModePrivate : .storageModeShared
     var buffer = kept ?? device.makeBuffer(length: size, options: options)
@@ -70,8 +76,9 @@ final class BufferPool: @unchecked Sendable {
     let size = buffer.length
     lock.acquire()
     state.active -= size
-    if state.cached + size <= mostCached {
+    if state.cached + size <= mostCached, idleCount < Self.mostIdle {
       state.cached += size
+      idleCount += 1
       idle[Class(bytes: size, isPrivate: buffer.storageMode == .private), default: []].append(buffer)
     }
     lock.release()
@@ -81,6 +88,7 @@ final class BufferPool: @unchecked Sendable {
     lock.acquire()
     let dropped = idle
     idle = [:]
+    idleCount = 0
     state.cached = 0
     lock.release()
     withExtendedLifetime(dropped) {}  // freed outside the lock

@@ -8,7 +8,7 @@ struct CompileFault: Error {
   /// The first error of the log, and how many there are.
   var summary: String {
     let lines = log.split(separator: "\n")
-    let errors = lines.filter { $0.contains("error:") }
+    let errors = lines.filter { $0.has("error:") }
     let first = errors.first ?? lines.first ?? "the compiler says nothing"
     return errors.count > 1 ? "\(first) (and \(errors.count - 1) more)" : String(first)
   }
@@ -114,6 +114,33 @@ public func gpuLibraryCreate(
     try compiling(out) { try GPULibrary(device, source: msl, name: name, math: source.math_mode) }
   }
 }
+
+@_cdecl("mf_gpu_lint")
+public func gpuLint(
+  _ source: UnsafePointer<mf_gpu_source>, _ bytes: UnsafePointer<UInt8>?, _ out: UnsafeMutablePointer<UInt32>, _ call: Call
+) -> Int32 {
+  call.run("check") {
+    #if os(Linux)
+      let log = try read(source.pointee, bytes).msl.withLint()
+      guard log.isEmpty else {
+        try Text.give(log, out)
+        throw Failure(status: MF_COMPILE, message: CompileFault(log: log).summary)
+      }
+    #else
+      // The front end itself says more.
+      throw Failure.value("Apple's compiler is here: compile the source")
+    #endif
+  }
+}
+
+#if os(Linux)
+  extension String {
+    /// What the lint says of MSL.
+    fileprivate func withLint() throws -> String {
+      do { return try metalLint(self) } catch { throw Failure(status: MF_DEVICE, message: text(of: error)) }
+    }
+  }
+#endif
 
 /// Name and MSL of a source record.
 private func read(_ source: mf_gpu_source, _ bytes: UnsafePointer<UInt8>?) throws -> (name: String, msl: String) {

@@ -34,7 +34,7 @@ final class Gate<Value>: @unchecked Sendable {
   func wait(_ seconds: Double) -> Result<Value, any Error>? {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
-    if result != nil || seconds <= 0 { return result }
+    guard result == nil, seconds > 0 else { return result }
     var until = timespec()
     clock_gettime(CLOCK_REALTIME, &until)
     let nanoseconds = until.tv_nsec + Int(min(seconds, 1e6) * 1e9)

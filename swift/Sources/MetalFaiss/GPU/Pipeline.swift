@@ -74,7 +74,7 @@ public func gpuPipelineCreate(
 ) -> Int32 {
   call.run("make a pipeline") {
     let library = try HandleTable.shared.find(library, GPULibrary.self)
-    let bytes = UnsafeRawBufferPointer(start: bytes, count: try count(length, "length"))
+    let bytes = UnsafeRawBufferPointer(start: try given(bytes), count: try count(length, "length"))
     let request = try parsePipelineRequest(constants, bytes)
     try compiling(out) { try library.pipeline(request.name, request.constants) }
   }

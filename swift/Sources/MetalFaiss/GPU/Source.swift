@@ -33,12 +33,12 @@ struct ShaderSource {
         if once.contains(path) {
           out += "\n"
         } else if let inner = readFile(path) {
-          if open.contains(path), inner.contains("#ifndef") {
+          if open.contains(path), inner.has("#ifndef") {
             out += "\n"
             continue
           }
           let sub = included.lastIndex(of: "/").map { String(included[...$0]) } ?? ""
-          if inner.contains("#pragma once") { once.insert(path) }
+          if inner.has("#pragma once") { once.insert(path) }
           open.append(path)
           defer { open.removeLast() }
           out += try inline(inner, folder: folder + sub, name: included, depth: depth + 1)

@@ -52,7 +52,7 @@ public func gpuCommit(
 ) -> Int32 {
   call.run("commit") {
     let stream = try HandleTable.shared.find(stream, GPUStream.self)
-    let bytes = UnsafeRawBufferPointer(start: program, count: try count(bytes, "bytes"))
+    let bytes = UnsafeRawBufferPointer(start: try given(program), count: try count(bytes, "bytes"))
     let submission = Submission(try Program(bytes, stream).encode())
     out.pointee = try HandleTable.shared.insert(submission)
     submission.commit()
