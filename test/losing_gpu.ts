@@ -27,6 +27,13 @@ const wild = metalKernel({
   source: "out[size_t(1) << 40] = x[0];",
 });
 
+const twice = metalKernel({
+  name: "twice",
+  inputNames: ["x"],
+  outputNames: ["out"],
+  source: "out[0] = 2 * x[0];",
+});
+
 using index = new IndexFlatL2(2, { backend: useBackend("cpu") });
 await index.add([[0, 0], [3, 4], [6, 8]]);
 using copy = await index.to(createGpuBackend(device()));
@@ -44,7 +51,7 @@ const report = {
   before: await nearest(copy),
   fault: await outcome(async () => (await wild(call)).length),
   after: await outcome(() => nearest(copy)),
-  again: await outcome(() => Promise.resolve(device().createBuffer(16).byteLength)),
+  again: await outcome(async () => (await twice(call)).length),
   cpu: await nearest(index),
 };
 console.log(JSON.stringify(report));

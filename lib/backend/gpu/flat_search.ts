@@ -52,7 +52,7 @@ interface Batch {
   nq: number;
   /** As they are. */
   raw: GpuBuffer;
-  /** Less the center. */
+  /** Less the center; as they are where keys are distances. */
   centered: GpuBuffer;
   /** `QueryTerms`. */
   terms: GpuBuffer;
@@ -169,7 +169,14 @@ function* searchSampled(
   const threads = Math.min(1024, Math.max(256, nextPowerOfTwo(samples / 8)));
   task.dispatch(
     ["flat.metal", "flat_threshold"],
-    [keys, batch.terms, counts, words(samples, rank, Number(isDifferences(metric, tile)))],
+    [
+      keys,
+      batch.terms,
+      counts,
+      batch.raw,
+      batch.centered,
+      words(samples, rank, Number(isDifferences(metric, tile)), rows.width4),
+    ],
     { threadgroups: nq, threadgroup: threads },
   );
   recordScan(search, batch, tile, capacity, counts, found);
@@ -279,10 +286,9 @@ function recordScan(
   const { rows } = source;
   const { count, list } = looked;
   const { groups, strip } = cutStrips(batch.nq, count, tile);
-  const queries = isDifferences(metric, tile) ? batch.raw : batch.centered;
   const memory = stagedBytes(tile, rows.width4);
   task.dispatch(["flat.metal", kernelName("scan", metric, tile, list)], [
-    queries,
+    batch.centered,
     batch.terms,
     rows.buffer,
     terms,
@@ -334,7 +340,7 @@ function* select(
     statuses,
     params,
     words(0),
-  ], { threadgroups: nq, threadgroup: selectThreads(nq) });
+  ], { threadgroups: nq, threadgroup: selectThreads(nq, k) });
   yield* task.finish();
   distances.readSync(found.distances);
   labels.readSync(found.labels);

@@ -189,7 +189,7 @@ function* searchBatch(
     statuses,
     params,
     words(1),
-  ], { threadgroups: nq, threadgroup: selectThreads(nq) });
+  ], { threadgroups: nq, threadgroup: selectThreads(nq, k) });
   yield* task.finish();
   distances.readSync(found.distances);
   labels.readSync(found.labels);

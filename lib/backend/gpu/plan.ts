@@ -164,9 +164,9 @@ export function topkParts(columns: number, rows: number): number {
   return Math.max(1, Math.min(Math.ceil(columns / SMALL_BASE), busy));
 }
 
-/** Threads that each query's candidates get: more where there are few queries to keep the GPU busy. */
-export function selectThreads(nq: number): number {
-  return nq <= 128 ? 1024 : 256;
+/** Threads that each query's candidates get: more where few queries have many results. */
+export function selectThreads(nq: number, k: number): number {
+  return nq <= 128 && k > 128 ? 1024 : 256;
 }
 
 /** The power of two that is at least `value`. */

@@ -14,6 +14,14 @@ struct CompileFault: Error {
   }
 }
 
+/// A compiler's error: about the source, or about a compiler or device that is missing or gone.
+func refusal(of error: any Error) -> any Error {
+  if let error = error as? MTLLibraryError, error.code == .internal {
+    return Failure(status: MF_DEVICE, message: text(of: error))
+  }
+  return CompileFault(log: text(of: error))
+}
+
 /// Compiled MSL and the pipelines that were made of it.
 final class GPULibrary: @unchecked Sendable {
   let device: GPUDevice
@@ -34,7 +42,7 @@ final class GPULibrary: @unchecked Sendable {
     do {
       raw = try device.raw.makeLibrary(source: source, options: options)
     } catch {
-      throw CompileFault(log: text(of: error))
+      throw refusal(of: error)
     }
     if !name.isEmpty { raw.label = name }
   }
@@ -82,7 +90,7 @@ final class GPULibrary: @unchecked Sendable {
     do {
       return try raw.makeFunction(name: name, constantValues: values)
     } catch {
-      throw CompileFault(log: text(of: error))
+      throw refusal(of: error)
     }
   }
 

@@ -30,7 +30,7 @@ final class GPUPipeline: @unchecked Sendable {
       if let state {
         made.open(.success((state, reflection)))
       } else {
-        made.open(.failure(CompileFault(log: error.map(text(of:)) ?? "no pipeline was made")))
+        made.open(.failure(error.map(refusal(of:)) ?? CompileFault(log: "no pipeline was made")))
       }
     }
     let (state, reflection) = try made.wait().get()
