@@ -17,6 +17,8 @@ let kernelSettings: [CSetting] = [
     .appendingPathComponent("../lib/swift_static/linux").standardized.path
   let linkerSettings: [LinkerSetting] = [
     .unsafeFlags(["-static-stdlib", "-L\(stdlib ?? "/usr/lib/swift_static/linux")"]),
+    // Never unloaded: threads that end call back into it, at the latest from Swift's runtime.
+    .unsafeFlags(["-Xlinker", "-z", "-Xlinker", "nodelete"]),
     .linkedLibrary("m"),
   ]
   // Metal, where there is none: modules of the names that programs import.

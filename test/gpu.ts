@@ -1,6 +1,8 @@
 /** The GPU that tests of kernels run on: that of METALFAISS_GPU, else the emulator. @module */
 
+import assert from "node:assert/strict";
 import { gpuVariable } from "../lib/env.ts";
+import { DeviceError } from "../lib/errors.ts";
 import { gpu, type GpuBuffer, type GpuDevice } from "../lib/kernel/mod.ts";
 import { isNative } from "./native.ts";
 
@@ -35,4 +37,16 @@ export function poisoned(
 /** The floats of a buffer. */
 export function floats(buffer: GpuBuffer): number[] {
   return [...buffer.readSync(new Float32Array(buffer.byteLength / 4))];
+}
+
+/** Whether the emulator can compile here; where it cannot, that its error says what to install. */
+export function hasCompiler(): boolean {
+  try {
+    gpu("emulator").library("kernel void nothing() {}");
+    return true;
+  } catch (error) {
+    assert.ok(error instanceof DeviceError, `${error}`);
+    assert.match(error.message, /no clang was found .* Install Swift/);
+    return false;
+  }
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { CompileError, DeviceError, DisposedError, OutOfMemoryError } from "../lib/errors.ts";
 import { gpu, gpuDevices } from "../lib/kernel/mod.ts";
-import { bufferOf, device, floats, onGpu, poisoned } from "./gpu.ts";
+import { bufferOf, device, floats, hasCompiler, onGpu, poisoned } from "./gpu.ts";
 
 const kernels = `#include <metal_stdlib>
 using namespace metal;
@@ -597,6 +597,7 @@ Deno.test("many command buffers may be under way", onGpu, async () => {
 
 Deno.test("a fault fails its command buffer, and no other", onGpu, async () => {
   const emulator = gpu("emulator");
+  if (!hasCompiler()) return;
   using x = bufferOf(new Float32Array(4), "shared", emulator);
   const addOne = emulator.library(kernels, { name: "kernels.metal" }).pipeline("add_one");
   const submission = emulator.stream.commands("too far")

@@ -148,6 +148,20 @@ Deno.test("mf_library_free() refuses a stale handle", { ignore: !isNative }, () 
   });
 });
 
+// Threads that end call back into it: where it was unloaded, they crash the process.
+Deno.test("the library stays loaded when it is closed", {
+  ignore: !isNative || Deno.build.os !== "linux",
+}, async () => {
+  const script = `const [path] = Deno.args;
+    Deno.dlopen(path, { mf_abi_version: { parameters: [], result: "u32" } }).close();
+    console.log(Deno.readTextFileSync("/proc/self/maps").includes("libMetalFaiss"));`;
+  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["eval", script, library().path],
+  }).output();
+  const text = new TextDecoder();
+  assert.equal(text.decode(stdout).trim(), "true", text.decode(stderr));
+});
+
 Deno.test("swift/manifest.json lists the sources as they are", () => {
   assert.deepEqual(hashSources(checkout()!), sources, "refresh it with: ./run build");
 });
