@@ -11,15 +11,14 @@ import { checkout, checkoutLibrary, libraryName, VERSION } from "../ffi/paths.ts
 const PARTS = ["deno.json", "mod.ts", "lib", "ffi", "shaders", "bench", "test", "data"];
 
 const START = `#!/bin/sh
-# ./metalfaiss bench gpu | demo | doctor | test FILE ...: the tasks of metalfaiss with what lies here.
+# ./metalfaiss bench SUITE ... | doctor | test FILE ...: the tasks of metalfaiss with what lies here.
 set -eu
 here=$(cd -- "$(dirname -- "$0")" && pwd)
 export METALFAISS_LIBRARY="\${METALFAISS_LIBRARY:-$here/${libraryName()}}"
-task=\${1:?bench, demo, doctor or test}
+task=\${1:?bench, doctor or test}
 shift
 case $task in
   bench) set -- run -A --no-lock "$here/bench/main.ts" "$@" ;;
-  demo) set -- run -A --no-lock "$here/bench/demo.ts" "$@" ;;
   doctor) set -- run -A --no-lock "$here/lib/doctor.ts" "$@" ;;
   test) set -- test -A --no-lock --no-check "$@" ;;
   *) echo "metalfaiss: there is no task $task" >&2; exit 2 ;;
