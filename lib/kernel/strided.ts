@@ -11,28 +11,21 @@ import { Tensor } from "./tensor.ts";
 /** Elements by their size: a copy need not know what they mean. */
 const units = { 1: "uchar", 2: "ushort", 4: "uint", 8: "ulong" } as const;
 
-/** Rows along y of the grid; more go along z. CUDA has room for 65,535. */
-const MOST_ROWS = 32_768;
-
-/** Grid: x along the last axis, y and z along all others. */
+/** Grid: x along the last axis, y along all others. */
 function source(unit: string): string {
   return `#include <metal_stdlib>
 using namespace metal;
 kernel void copy_rows(
     device const ${unit}* from [[buffer(0)]], device ${unit}* to [[buffer(1)]],
     constant uint* shape [[buffer(2)]], constant long* strides [[buffer(3)]],
-    constant uint& ndim [[buffer(4)]], constant ulong& lines [[buffer(5)]],
-    uint3 at [[thread_position_in_grid]],
-    uint3 threads [[threads_per_grid]]) {
+    constant uint& ndim [[buffer(4)]], uint2 at [[thread_position_in_grid]]) {
   ulong place = ulong(at.x) * ulong(strides[ndim - 1]);
-  ulong line = ulong(at.z) * threads.y + at.y;
-  if (line >= lines) return;
-  ulong row = line;
+  uint row = at.y;
   for (int axis = int(ndim) - 2; axis >= 0; axis--) {
     place += ulong(row % shape[axis]) * ulong(strides[axis]);
     row /= shape[axis];
   }
-  to[line * shape[ndim - 1] + at.x] = from[place];
+  to[ulong(at.y) * shape[ndim - 1] + at.x] = from[place];
 }
 `;
 }
@@ -54,10 +47,9 @@ export function recordContiguous(commands: CommandBuffer, tensor: Tensor): Tenso
     Uint32Array.from(shape),
     BigInt64Array.from(strides, BigInt),
     Uint32Array.of(shape.length),
-    BigUint64Array.of(BigInt(rows)),
   ];
   commands.dispatch(pipeline, args, {
-    threads: [columns, Math.min(rows, MOST_ROWS), Math.ceil(rows / MOST_ROWS)],
+    threads: [columns, rows],
     threadgroup: [Math.min(columns, 256), Math.max(1, Math.min(rows, Math.floor(256 / columns)))],
   });
   return copy;
