@@ -56,6 +56,14 @@ export {
 } from "./lib/index/index.ts";
 export { IndexIVFFlat, type IVFFlatParts } from "./lib/index/ivf_flat.ts";
 export {
+  type DeviceTopk,
+  ivfListTopkL2,
+  ivfListTopkL2Batch,
+  ivfListTopkL2ChunkedDeviceMerge,
+  type ListTopkOptions,
+} from "./lib/index/list_topk.ts";
+export { deviceTopkMerge, hostTopkMerge } from "./lib/index/topk_merge.ts";
+export {
   deserializeIndex,
   readIndex,
   type ReadIndexOptions,

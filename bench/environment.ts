@@ -1,61 +1,55 @@
 /** Where a bench ran: enough to judge or repeat its numbers. @module */
 
-import { VERSION } from "../ffi/paths.ts";
 import type { Backend } from "../lib/backend/backend.ts";
-import type { Roofline } from "../lib/profile/mod.ts";
+import { gpu, type GpuDevice } from "../lib/kernel/mod.ts";
+import { environment, type EnvironmentRecord, type Roofline } from "../lib/profile/mod.ts";
 import type { PeerDescription } from "./peers.ts";
 
 /** The `environment` of `--json`. */
-export interface Environment {
-  date: string;
-  cpu: string;
-  cores: number;
-  /** Memory, in GiB. */
-  memory: number;
-  /** Processes that wanted to run in the minute before. */
-  load: number;
-  os: string;
-  deno: string;
-  metalfaiss: string;
+export interface Environment extends EnvironmentRecord {
   backend: string;
   isa: string;
   threads: number;
   roofline: Roofline | null;
   peers: PeerDescription | null;
+  /** Version of PyTorch, with the CUDA that it was built for, where it runs beside us. */
+  torch: string | null;
+}
+
+/** What a bench knows of where it runs. */
+export interface Known {
+  backend: Backend;
+  /** Processes that wanted to run in the minute before the bench began. */
+  load: number;
+  roofline: Roofline | undefined;
+  peers: PeerDescription | undefined;
+  /** A Python that has PyTorch. */
+  torch: string | undefined;
+}
+
+/** The GPU that a backend computes on. */
+export function deviceOf(backend: Backend): GpuDevice | undefined {
+  return backend.name === "gpu" ? gpu() : undefined;
 }
 
 /** Describes this machine and what runs on it. */
-export async function describe(
-  backend: Backend,
-  load: number,
-  roofline: Roofline | undefined,
-  peers: PeerDescription | undefined,
-): Promise<Environment> {
+export async function describe(known: Known): Promise<Environment> {
+  const { backend, load, roofline, peers, torch } = known;
   return {
-    date: new Date().toISOString(),
-    cpu: await cpuModel(),
-    cores: navigator.hardwareConcurrency,
-    memory: Math.round(Deno.systemMemoryInfo().total / 2 ** 30),
+    ...await environment(deviceOf(backend)),
     load,
-    os: `${Deno.build.os} ${Deno.osRelease()} ${Deno.build.arch}`,
-    deno: Deno.version.deno,
-    metalfaiss: VERSION,
     backend: backend.name,
     isa: backend.isa,
     threads: backend.threads,
     roofline: roofline ?? null,
     peers: peers ?? null,
+    torch: torch === undefined ? null : await torchVersion(torch),
   };
 }
 
-async function cpuModel(): Promise<string> {
-  if (Deno.build.os === "darwin") {
-    const args = ["-n", "machdep.cpu.brand_string"];
-    const { stdout } = await new Deno.Command("sysctl", { args }).output();
-    return new TextDecoder().decode(stdout).trim();
-  }
-  const info = await Deno.readTextFile("/proc/cpuinfo").catch(() => "");
-  const value = (name: string) => info.match(new RegExp(`^${name}\\s*: (.*)$`, "m"))?.[1];
-  const model = value("model name") ?? "unknown";
-  return `${model}, family ${value("cpu family") ?? "?"} model ${value("model") ?? "?"}`;
+/** Asks for the package's version: importing it takes seconds. */
+async function torchVersion(python: string): Promise<string | null> {
+  const code = "from importlib.metadata import version; print(version('torch'))";
+  const output = await new Deno.Command(python, { args: ["-c", code], stderr: "null" }).output();
+  return output.success ? new TextDecoder().decode(output.stdout).trim() : null;
 }

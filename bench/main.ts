@@ -1,5 +1,5 @@
 /**
- * `deno task bench SUITE … [--peers] [--quick] [--json FILE] [--torch PYTHON]
+ * `deno task bench SUITE|EXPERIMENT … [--peers] [--quick] [--json FILE] [--torch PYTHON]
  * [--threads N] [--filter REGEX]`.
  *
  * @module
@@ -7,15 +7,20 @@
 
 import { parseArgs } from "node:util";
 import { backend } from "../lib/backend/select.ts";
-import { measureRoofline, type Roofline } from "../lib/profile/mod.ts";
-import { describe } from "./environment.ts";
+import { experiments, findExperiment } from "../lib/journal/mod.ts";
+import { type Roofline, roofline } from "../lib/profile/mod.ts";
+import { describe, deviceOf } from "./environment.ts";
 import { ffiSuite } from "./ffi_bench.ts";
 import { flatSuite } from "./flat_bench.ts";
+import { gemvSuite } from "./gemv_bench.ts";
 import { gpuSuite } from "./gpu_bench.ts";
 import { ivfSuite } from "./ivf_bench.ts";
+import { type JournalResult, runExperiment } from "./journal.ts";
 import { kmeansSuite } from "./kmeans_bench.ts";
+import { gemmSuite, layerNormSuite, qrSuite, svdSuite } from "./linalg_bench.ts";
 import { plural, startPeers } from "./peers.ts";
 import { recipesSuite } from "./recipes_bench.ts";
+import { residentSuite } from "./resident_bench.ts";
 import { format, heading, type Row, significant } from "./rows.ts";
 import type { Suite } from "./suite.ts";
 
@@ -26,17 +31,25 @@ const SUITES: Record<string, Suite> = {
   ffi: ffiSuite,
   gpu: gpuSuite,
   recipes: recipesSuite,
+  gemm: gemmSuite,
+  gemv: gemvSuite,
+  qr: qrSuite,
+  svd: svdSuite,
+  layernorm: layerNormSuite,
+  resident: residentSuite,
 };
 
-const USAGE = `Usage: deno task bench SUITE … [options]
+const USAGE = `Usage: deno task bench SUITE|EXPERIMENT … [options]
 
 Suites: ${Object.keys(SUITES).join(", ")}, roofline (limits of this machine only)
-  --peers         run FAISS and others interleaved, in .venv (made if missing)
+Experiments: ${experiments.map(({ id }) => id).join(", ")}, journal (all of them)
+  --peers         run FAISS, NumPy and others interleaved, in .venv (made if missing)
   --torch PYTHON  run PyTorch beside the gpu suite, with this Python
   --quick         small sizes, less time a row
   --json FILE     write {environment, rows}
   --threads N     threads of both sides; all cores by default
-  --filter REGEX  only the cases that match`;
+  --filter REGEX  only the cases that match
+  --budget MS     time for each case; 2,000 by default, 200 with --quick`;
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
@@ -49,10 +62,16 @@ async function main(): Promise<void> {
       threads: { type: "string" },
       filter: { type: "string", default: "" },
       torch: { type: "string" },
+      budget: { type: "string" },
       help: { type: "boolean", default: false },
     },
   });
-  const unknown = positionals.find((name) => name !== "roofline" && !(name in SUITES));
+  const names = positionals.flatMap((name) =>
+    name === "journal" ? experiments.map(({ id }) => id) : [name]
+  );
+  const unknown = names.find((name) =>
+    name !== "roofline" && !Object.hasOwn(SUITES, name) && !findExperiment(name)
+  );
   if (values.help || unknown !== undefined || positionals.length === 0) {
     if (unknown !== undefined) console.error(`Cannot run "${unknown}": there is no such suite\n`);
     console.error(USAGE);
@@ -69,22 +88,36 @@ async function main(): Promise<void> {
       `The load is ${load.toFixed(1)}: other programs distort these numbers, OpenMP's most`,
     );
   }
-  const limits = used.engine === "native" ? await measureRoofline() : undefined;
+  const limits = used.name === "reference" ? undefined : await roofline(deviceOf(used));
   console.log(limitsLine(limits));
   const started = values.peers ? await startPeers(await python(), threads) : undefined;
-  const environment = await describe(used, load, limits, started?.description);
+  const environment = await describe({
+    ...{ backend: used, load, roofline: limits },
+    ...{ peers: started?.description, torch: values.torch },
+  });
   const { cpu, isa } = environment;
   console.log(`${cpu} · ${used.name} ${isa} · ${plural(threads)}`);
   if (started) console.log(peersLine(started.description));
 
   const rows: Row[] = [];
+  const journal: JournalResult[] = [];
   const write = async () => {
     if (values.json === undefined) return;
-    await Deno.writeTextFile(values.json, JSON.stringify({ environment, rows }, null, 2) + "\n");
+    const results = { environment, rows, ...(journal.length > 0 ? { journal } : {}) };
+    await Deno.writeTextFile(values.json, JSON.stringify(results, null, 2) + "\n");
   };
   await using peers = started?.peers;
-  for (const name of positionals) {
-    const suite = SUITES[name];
+  // Threads of OpenMP spin for some milliseconds after their work.
+  const budget = Number(values.budget ?? (values.quick ? 200 : 2000));
+  if (!(budget > 0)) throw new RangeError(`Cannot measure for ${values.budget} ms`);
+  const measure = { budget, pause: values.peers ? 20 : 0 };
+  for (const name of names) {
+    const experiment = Object.hasOwn(SUITES, name) ? undefined : findExperiment(name);
+    if (experiment) {
+      journal.push(await runExperiment(experiment, used, values.quick, measure));
+      await write();
+    }
+    const suite = Object.hasOwn(SUITES, name) ? SUITES[name] : undefined;
     if (!suite) continue;
     console.log(`\n${heading()}`);
     const context = {
@@ -95,8 +128,7 @@ async function main(): Promise<void> {
       peers,
       torch: values.torch,
       hnswlib: started?.description.versions.hnswlib !== undefined,
-      // Threads of OpenMP spin for some milliseconds after their work.
-      measure: { budget: values.quick ? 200 : 2000, pause: values.peers ? 20 : 0 },
+      measure,
     };
     for await (const row of suite(context)) {
       rows.push(row);
@@ -108,9 +140,12 @@ async function main(): Promise<void> {
 }
 
 function limitsLine(limits: Roofline | undefined): string {
-  if (!limits) return "Roofline: not measured, for only the cpu backend has one";
-  const { gflops, gbps } = limits;
-  return `Roofline: fp32 FMA ${significant(gflops)} GFLOP/s, memory read ${significant(gbps)} GB/s`;
+  if (!limits) return "Roofline: not measured, for the reference backend has none";
+  const { gflops, gbps, halfGflops } = limits;
+  const memory = halfGflops === undefined
+    ? `memory read ${significant(gbps)} GB/s`
+    : `fp16 ${significant(halfGflops)} GFLOP/s, copy ${significant(gbps)} GB/s`;
+  return `Roofline: fp32 FMA ${significant(gflops)} GFLOP/s, ${memory}`;
 }
 
 function peersLine(

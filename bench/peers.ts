@@ -108,7 +108,7 @@ async function probe(peers: Peers, threads: number): Promise<number> {
 }
 
 /** OpenBLAS core types that can run here. */
-async function coreTypes(): Promise<string[]> {
+export async function coreTypes(): Promise<string[]> {
   if (Deno.build.arch !== "x86_64" || Deno.build.os !== "linux") return [];
   const info = await Deno.readTextFile("/proc/cpuinfo");
   return [/\bavx512vl\b/.test(info) ? "SkylakeX" : "", /\bavx2\b/.test(info) ? "Haswell" : ""]

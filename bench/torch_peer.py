@@ -183,7 +183,37 @@ def result(request):
     }
 
 
-OPERATIONS = {f.__name__: f for f in (hello, draw, array, free, ivf, timed, result)}
+def layer_norm(x, eps=1e-6):
+    """As a program writes it, an operation a kernel."""
+    mean = x.mean(dim=1, keepdim=True)
+    variance = ((x - mean) ** 2).mean(dim=1, keepdim=True)
+    return (x - mean) / torch.sqrt(variance + eps)
+
+
+WORK = {
+    "z_step": lambda a, v: a.T @ (a @ v),
+    "layer_norm": layer_norm,
+    "fused_layer_norm": lambda x: torch.nn.functional.layer_norm(x, x.shape[1:], eps=1e-6),
+    "gemm": lambda a, b: a @ b,
+    "soft_cap": lambda x: 15 * torch.tanh(x / 15),
+    "qr": lambda a: torch.linalg.qr(a),
+}
+
+
+def worked(request):
+    """Milliseconds of a call, over batches of calls; each goes to the next copy of the first array."""
+    work, calls = WORK[request["work"]], request["calls"]
+    first, *rest = (arrays[name] for name in request["args"])
+    copies = [first.clone() for _ in range(request["copies"])]
+
+    def batch():
+        for i in range(calls):
+            work(copies[i % len(copies)], *rest)
+
+    return [ms / calls for ms in times(batch, request["count"])]
+
+
+OPERATIONS = {f.__name__: f for f in (hello, draw, array, free, ivf, timed, result, worked)}
 
 if __name__ == "__main__":
     for line in sys.stdin:

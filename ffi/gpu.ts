@@ -97,6 +97,14 @@ export const gpuSymbols = {
     ],
     result: "i32",
   },
+  mf_gpu_versions: {
+    parameters: [
+      "u32", // uint32_t device
+      "buffer", // uint32_t *text
+      "buffer", // mf_call *call
+    ],
+    result: "i32",
+  },
   mf_gpu_memory: {
     parameters: [
       "u32", // uint32_t device
@@ -172,6 +180,33 @@ export const gpuSymbols = {
       "u32", // uint32_t stream
       "buffer", // const uint8_t *program
       "f64", // double bytes
+      "buffer", // uint32_t *submission
+      "buffer", // mf_call *call
+    ],
+    result: "i32",
+  },
+  mf_gpu_record: {
+    parameters: [
+      "u32", // uint32_t stream
+      "buffer", // const uint8_t *program
+      "f64", // double bytes
+      "buffer", // uint32_t *recording
+      "buffer", // mf_call *call
+    ],
+    result: "i32",
+  },
+  mf_gpu_replay: {
+    parameters: [
+      "u32", // uint32_t stream
+      "u32", // uint32_t recording
+      "buffer", // uint32_t *submission
+      "buffer", // mf_call *call
+    ],
+    result: "i32",
+  },
+  mf_gpu_stream_mark: {
+    parameters: [
+      "u32", // uint32_t stream
       "buffer", // uint32_t *submission
       "buffer", // mf_call *call
     ],

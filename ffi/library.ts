@@ -7,16 +7,19 @@
 import { DeviceError } from "../lib/errors.ts";
 import { readVariable } from "../lib/env.ts";
 import { distanceSymbols } from "./distance.ts";
+import { factorSymbols } from "./factor.ts";
 import { flatSymbols } from "./flat.ts";
+import { gemmSymbols } from "./gemm.ts";
 import { gpuSymbols } from "./gpu.ts";
 import { ivfSymbols } from "./ivf.ts";
 import { kmeansSymbols } from "./kmeans.ts";
 import { cachedLibrary, checkoutLibrary } from "./paths.ts";
 import { selectorSymbols } from "./selector.ts";
+import { sequenceSymbols } from "./sequence.ts";
 import { nonblocking } from "./symbol.ts";
 
 /** `MF_ABI_VERSION` of the header that the tables were written from. */
-export const ABI_VERSION = 2;
+export const ABI_VERSION = 3;
 
 const versionSymbols = {
   mf_abi_version: { parameters: [], result: "u32" },
@@ -74,7 +77,10 @@ export const symbols = {
   ...ivfSymbols,
   ...distanceSymbols,
   ...kmeansSymbols,
+  ...factorSymbols,
   ...gpuSymbols,
+  ...gemmSymbols,
+  ...sequenceSymbols,
 } as const satisfies Deno.ForeignLibraryInterface;
 
 /** The C functions, callable. */

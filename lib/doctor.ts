@@ -8,8 +8,9 @@
 import { checkout } from "../ffi/paths.ts";
 import { ABI_VERSION, type Attempt, candidates, openLibrary, remedy } from "../ffi/library.ts";
 import { describeLibrary, type LibraryInfo } from "./backend/cpu/mod.ts";
-import { gpuVariable, readVariable, type VariableName, variables } from "./env.ts";
-import { gpu, type GpuReport, gpuReport } from "./kernel/device.ts";
+import { emulatorChecks, gpuVariable, type VariableName, variables } from "./env.ts";
+import { gpu, type GpuDevice, type GpuReport, gpuReport } from "./kernel/device.ts";
+import { type Knob, knobs } from "./knobs.ts";
 import { swiftAdvice } from "./setup.ts";
 
 /** What the doctor found. */
@@ -21,7 +22,8 @@ interface Findings {
   library: { path: string; abi: number } & LibraryInfo | null;
   tried: Attempt[];
   gpus: GpuReport | null;
-  variables: Partial<Record<VariableName, string>>;
+  /** Every variable, with what it comes to here. */
+  variables: Record<VariableName, Knob>;
   advice: string[];
 }
 
@@ -49,20 +51,32 @@ async function examine(): Promise<Findings> {
   }
 
   const gpus = library && gpuReport();
-  if (gpus) advice.push(...gpuAdvice(gpus));
+  const { device, advice: about } = gpus ? openGpu(gpus) : { device: undefined, advice: [] };
+  advice.push(...about);
 
-  const set: Findings["variables"] = {};
-  for (const name of Object.keys(variables) as VariableName[]) {
-    const value = readVariable(name);
-    if (value !== undefined) set[name] = value;
-  }
-  const asked = set.METALFAISS_BACKEND ?? "auto";
-  const backend = asked === "auto" ? (library ? "cpu" : "reference") : asked;
+  const all = knobs(device, {
+    METALFAISS_LIBRARY: library?.path ?? "not found",
+    METALFAISS_THREADS: `${library?.threads ?? 1}`,
+    METALFAISS_ISA: library?.isa ?? "none",
+    METALFAISS_GPU: gpus?.engine ?? "none",
+    METALFAISS_EMULATOR_CHECKS: emulatorChecks() ? "on" : "off",
+    METALFAISS_GEMM_TILE_SQ: "none",
+    METALFAISS_BENCH_ITERS: "20",
+    METALFAISS_BENCH_WARMUP: "3",
+    METALFAISS_BENCH_BACKENDS: "gpu,vendor,cpu",
+  });
+  const errors = Object.values(all).flatMap(({ error }) => error ?? []);
+  advice.push(...new Set(errors));
+  const asked = all.METALFAISS_BACKEND.text ?? "auto";
+  const wantsGpu = all.METALFAISS_GPU.text !== undefined ||
+    (Deno.build.os === "darwin" && device !== undefined);
+  const backend = asked !== "auto" ? asked : library ? (wantsGpu ? "gpu" : "cpu") : "reference";
   if (backend === "cpu" && library === null) {
     advice.push("Unset METALFAISS_BACKEND, or set it to auto");
   }
+  all.METALFAISS_BACKEND.value = backend;
   const deno = Deno.version.deno;
-  return { deno, swift, python, backend, library, tried, gpus, variables: set, advice };
+  return { deno, swift, python, backend, library, tried, gpus, variables: all, advice };
 }
 
 /** Every place in order, up to the one that has the library. */
@@ -80,15 +94,13 @@ function examineLibrary(): Pick<Findings, "library" | "tried"> {
   return { library: null, tried };
 }
 
-/** What to do for a GPU that is missing, or that METALFAISS_GPU asks for in vain. */
-function gpuAdvice({ engine }: GpuReport): string[] {
+/** The GPU in use, and what to do where METALFAISS_GPU asks for one in vain. */
+function openGpu({ engine }: GpuReport): { device: GpuDevice | undefined; advice: string[] } {
   try {
     const wanted = gpuVariable();
-    if (wanted !== undefined) gpu(wanted);
-    else if (engine === null) gpu();
-    return [];
+    return { device: gpu(wanted ?? engine ?? ""), advice: [] };
   } catch (error) {
-    return [(error as Error).message];
+    return { device: undefined, advice: [(error as Error).message] };
   }
 }
 
@@ -117,9 +129,10 @@ function print(found: Findings): void {
     rows.push(["  searched", [what, path, result].filter((part) => part !== "").join(": ")]);
   }
   for (const [name, meaning] of Object.entries(variables)) {
-    rows.push([name, found.variables[name as VariableName] ?? `unset. ${meaning}`]);
+    const { text, value } = found.variables[name as VariableName];
+    rows.push([name, `${value}${text === undefined ? " (not set)" : ""}. ${meaning}`]);
   }
-  for (const [name, value] of rows) console.log(`${name.padEnd(20)} ${value}`);
+  for (const [name, value] of rows) console.log(`${name.padEnd(27)} ${value}`);
   for (const line of found.advice) console.log(`\n→ ${line}`);
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Execution } from "./backend/linalg.ts";
 import { type MimeBundle, tableBundle } from "./display.ts";
 
 /** Rows of numbers: one row-major array, a {@linkcode Matrix}, or an array a row. */
@@ -37,15 +38,18 @@ export class Matrix {
   readonly rows: number;
   /** Numbers a row. */
   readonly columns: number;
+  /** What computed it, where an operation of linear algebra did. */
+  readonly run: Execution | undefined;
 
   /**
    * Wraps an array without copying it.
    *
    * @param data `rows × columns` numbers.
    * @param columns Numbers a row.
+   * @param run What computed it.
    * @throws {TypeError} If the length is not a multiple of `columns`.
    */
-  constructor(data: Float32Array, columns: number) {
+  constructor(data: Float32Array, columns: number, run?: Execution) {
     if (!Number.isInteger(columns) || columns < 1 || data.length % columns !== 0) {
       throw new TypeError(
         `Cannot make a matrix: ${data.length} numbers are no rows of ${columns}`,
@@ -54,6 +58,7 @@ export class Matrix {
     this.data = data;
     this.columns = columns;
     this.rows = data.length / columns;
+    this.run = run;
   }
 
   /**

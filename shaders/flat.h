@@ -184,11 +184,12 @@ inline ushort lanes_scatter_sum(thread float (&values)[N], ushort part, thread u
 template <typename T, int METRIC, bool LIST, int NQ, bool DIFFERENCES, typename Emit>
 inline void direct_rows(
     threadgroup const float4* queries, device const vec<T, 4>* x, device const float* terms, device const float4* center,
-    device const uint* list, uint width4, thread const Emit& emit, uint from, uint end, uint thread_index) {
+    device const uint* list, uint width4, thread const Emit& emit, uint from, uint end, uint thread_index,
+    uint threads = 256) {
   constexpr ushort ROWS = 4;
   ushort part = thread_index % 8;
   ushort line = thread_index % 32 / 8;
-  for (uint start = from + thread_index / 32 * (4 * ROWS); start < end; start += 8 * 4 * ROWS) {
+  for (uint start = from + thread_index / 32 * (4 * ROWS); start < end; start += threads / 32 * (4 * ROWS)) {
     device const vec<T, 4>* rows[ROWS];
     for (ushort r = 0; r < ROWS; r++) {
       uint at = min(start + r * 4 + line, end - 1);
@@ -256,8 +257,9 @@ struct EmitAll {
 // NQ queries in threadgroup memory; those past the end repeat the last.
 template <int NQ>
 inline void stage_queries(
-    device const float4* queries, threadgroup float4* staged, uint first_query, uint nq, uint width4, uint thread_index) {
-  for (uint i = thread_index; i < NQ * width4; i += 256) {
+    device const float4* queries, threadgroup float4* staged, uint first_query, uint nq, uint width4, uint thread_index,
+    uint threads = 256) {
+  for (uint i = thread_index; i < NQ * width4; i += threads) {
     uint query = min(first_query + i / width4, nq - 1);
     staged[i] = queries[ulong(query) * width4 + i % width4];
   }

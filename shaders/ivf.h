@@ -116,6 +116,36 @@ struct EmitFromList {
   }
 };
 
+// A strip of one probed list of one query, by one threadgroup.
+template <typename T, int METRIC>
+struct ListScan {
+  device const float4* queries;
+  device const QueryTerms* query_terms;
+  device const vec<T, 4>* x;
+  device const float* terms;
+  device const float4* center;
+  device const uint* offsets;
+  device const long* probes;
+
+  // known: where the query's terms go; emit reads them there. probe: of all queries' probes.
+  template <typename Emit>
+  void run(
+      constant IVFSearch& params, threadgroup float4* staged, threadgroup QueryTerms* known, thread const Emit& emit,
+      uint probe, uint strip, uint thread_index, uint threads) const {
+    long list = probes[probe];
+    if (list < 0) return;
+    uint from = offsets[list] + strip * params.strip;
+    uint end = min(offsets[list + 1], from + params.strip);
+    if (from >= end) return;
+    uint query = probe / params.nprobe;
+    stage_queries<1>(queries, staged, query, params.nq, params.width4, thread_index, threads);
+    if (thread_index == 0) known[0] = query_terms[query];
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    direct_rows<T, METRIC, false, 1, false>(
+        staged, x, terms, center, offsets, params.width4, emit, from, end, thread_index, threads);
+  }
+};
+
 // Few queries: a strip of one probed list of one query a group. 256 threads a group; groups: strips × (nq · nprobe).
 // Threadgroup memory 0: width4 float4.
 template <typename T, int METRIC>
@@ -136,16 +166,85 @@ template <typename T, int METRIC>
     uint thread_index [[thread_index_in_threadgroup]]) {
   threadgroup QueryTerms known[1];
   uint query = group.y / params.nprobe;
-  long list = probes[group.y];
-  if (list < 0) return;
-  uint from = offsets[list] + group.x * params.strip;
-  uint end = min(offsets[list + 1], from + params.strip);
-  if (from >= end) return;
-  stage_queries<1>(queries, staged, query, params.nq, params.width4, thread_index);
-  if (thread_index == 0) known[0] = query_terms[query];
-  threadgroup_barrier(mem_flags::mem_threadgroup);
   EmitFromList<METRIC> emit = {{known, bitmap, counts, found, params.capacity, query, params.filtered}};
-  direct_rows<T, METRIC, false, 1, false>(staged, x, terms, center, offsets, params.width4, emit, from, end, thread_index);
+  ListScan<T, METRIC> scan = {queries, query_terms, x, terms, center, offsets, probes};
+  scan.run(params, staged, known, emit, group.y, group.x, thread_index, 256);
+}
+
+// As ivf_scan, with any multiple of 32 threads a group: what 256 of them are compared with.
+template <typename T, int METRIC>
+[[kernel]] void ivf_scan_sized(
+    device const float4* queries [[buffer(0)]],
+    device const QueryTerms* query_terms [[buffer(1)]],
+    device const vec<T, 4>* x [[buffer(2)]],
+    device const float* terms [[buffer(3)]],
+    device const float4* center [[buffer(4)]],
+    device const uint* offsets [[buffer(5)]],
+    device const long* probes [[buffer(6)]],
+    device const uchar* bitmap [[buffer(7)]],
+    device atomic_uint* counts [[buffer(8)]],
+    device uint2* found [[buffer(9)]],
+    constant IVFSearch& params [[buffer(10)]],
+    threadgroup float4* staged [[threadgroup(0)]],
+    uint2 group [[threadgroup_position_in_grid]],
+    uint thread_index [[thread_index_in_threadgroup]],
+    uint2 threads [[threads_per_threadgroup]]) {
+  threadgroup QueryTerms known[1];
+  uint query = group.y / params.nprobe;
+  EmitFromList<METRIC> emit = {{known, bitmap, counts, found, params.capacity, query, params.filtered}};
+  ListScan<T, METRIC> scan = {queries, query_terms, x, terms, center, offsets, probes};
+  scan.run(params, staged, known, emit, group.y, group.x, thread_index, threads.x);
+}
+
+// Every row has its place among its query's pairs; where there is a filter, those that pass get the next one.
+template <int METRIC>
+struct EmitEvery {
+  threadgroup const QueryTerms* query_terms;
+  device const uchar* bitmap;
+  device atomic_uint* counts;
+  device uint2* found;
+  uint capacity;
+  uint query;
+  uint filtered;
+  uint place;  // of the list's first row
+  uint first;  // that row
+
+  void operator()(ushort, uint, uint row, float sum, float term) const {
+    float key = flat_key<METRIC>(sum, term, query_terms[0].scale);
+    if (filtered == 0) {
+      found[ulong(query) * capacity + place + (row - first)] = uint2(as_type<uint>(key), row);
+    } else if (selected(bitmap, row, filtered)) {
+      append(counts, found, capacity, query, key, row);
+    }
+  }
+};
+
+// Pairwise keys, for a selection of its own: places[probe] is where a probed list's rows begin among the query's
+// pairs. 256 threads a group; groups: strips × (nq · nprobe). Threadgroup memory 0: width4 float4.
+template <typename T, int METRIC>
+[[kernel, max_total_threads_per_threadgroup(256)]] void ivf_keys(
+    device const float4* queries [[buffer(0)]],
+    device const QueryTerms* query_terms [[buffer(1)]],
+    device const vec<T, 4>* x [[buffer(2)]],
+    device const float* terms [[buffer(3)]],
+    device const float4* center [[buffer(4)]],
+    device const uint* offsets [[buffer(5)]],
+    device const long* probes [[buffer(6)]],
+    device const uchar* bitmap [[buffer(7)]],
+    device atomic_uint* counts [[buffer(8)]],
+    device uint2* found [[buffer(9)]],
+    device const uint* places [[buffer(10)]],
+    constant IVFSearch& params [[buffer(11)]],
+    threadgroup float4* staged [[threadgroup(0)]],
+    uint2 group [[threadgroup_position_in_grid]],
+    uint thread_index [[thread_index_in_threadgroup]]) {
+  threadgroup QueryTerms known[1];
+  uint query = group.y / params.nprobe;
+  uint first = probes[group.y] < 0 ? 0 : offsets[probes[group.y]];
+  EmitEvery<METRIC> emit = {
+      known, bitmap, counts, found, params.capacity, query, params.filtered, places[group.y], first};
+  ListScan<T, METRIC> scan = {queries, query_terms, x, terms, center, offsets, probes};
+  scan.run(params, staged, known, emit, group.y, group.x, thread_index, 256);
 }
 
 // sizes[list] = how many queries probe it. sizes starts as zeros. One thread a probe.

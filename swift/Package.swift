@@ -28,7 +28,7 @@ let kernelSettings: [CSetting] = [
       cSettings: [.unsafeFlags(["-O3", "-fvisibility=hidden"])],
       linkerSettings: [.linkedLibrary("m"), .linkedLibrary("dl"), .linkedLibrary("pthread")]
     ),
-    .target(name: "Metal", dependencies: ["CMetal", "Threading"], swiftSettings: optimized),
+    .target(name: "Metal", dependencies: ["CMetal", "CPUKernels", "Threading"], swiftSettings: optimized),
     .target(name: "MetalPerformanceShaders", dependencies: ["Metal"], swiftSettings: optimized),
     // For programs that import Foundation beside Metal; nothing imports it, linking it is enough.
     .target(name: "MetalFoundation", dependencies: ["Metal"], swiftSettings: optimized),

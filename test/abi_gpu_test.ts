@@ -5,6 +5,7 @@ import {
   COPY_BYTES,
   DISPATCH_BYTES,
   FILL_BYTES,
+  MULTIPLY_BYTES,
   PROGRAM_BYTES,
   ProgramWriter,
   SYNC_BYTES,
@@ -42,7 +43,8 @@ Deno.test("records of GPU commands have the header's sizes", () => {
   assert.equal(COPY_BYTES, structs.mf_gpu_copy!.bytes);
   assert.equal(FILL_BYTES, structs.mf_gpu_fill!.bytes);
   assert.equal(SYNC_BYTES, structs.mf_gpu_sync!.bytes);
-  assert.equal(5 * 8, structs.mf_gpu_times!.bytes);
+  assert.equal(MULTIPLY_BYTES, structs.mf_gpu_multiply!.bytes);
+  assert.equal(7 * 8, structs.mf_gpu_times!.bytes);
   assert.equal(16, structs.mf_gpu_constant!.bytes);
 });
 
@@ -65,12 +67,23 @@ Deno.test("ProgramWriter writes each field where the header has it", () => {
   writer.copy(1, 2, 3, 4, 5);
   writer.fill(1, 2, 3, 4);
   writer.sync(5, 1, 2 ** 40);
+  writer.multiply({
+    a: 1,
+    b: 2,
+    c: 3,
+    flags: 15,
+    offsets: [4, 5, 6],
+    lines: [7, 8, 9],
+    sizes: [10, 11, 2 ** 33],
+    alpha: 0.5,
+    beta: -1,
+  });
   const bytes = writer.finish({ buffers: [101, 102], pipelines: [103], events: [104] }, "é");
 
-  const objectsAt = 32 + 104 + 40 + 32 + 24;
+  const objectsAt = 32 + 104 + 40 + 32 + 24 + 112;
   assert.deepEqual(read(bytes, "mf_gpu_program", 0), {
     bytes: objectsAt + 16 + 2,
-    commands: 4,
+    commands: 5,
     objects_at: objectsAt,
     buffers: 2,
     pipelines: 1,
@@ -120,6 +133,25 @@ Deno.test("ProgramWriter writes each field where the header has it", () => {
     event: 1,
     reserved: 0,
     value: 2 ** 40,
+  });
+  assert.deepEqual(read(bytes, "mf_gpu_multiply", 232), {
+    kind: 7,
+    bytes: 112,
+    a: 1,
+    b: 2,
+    c: 3,
+    flags: 15,
+    a_offset: 4,
+    b_offset: 5,
+    c_offset: 6,
+    a_line: 7,
+    b_line: 8,
+    c_line: 9,
+    m: 10,
+    n: 11,
+    k: 2 ** 33,
+    alpha: 0.5,
+    beta: -1,
   });
   assert.deepEqual(
     [0, 4, 8, 12].map((at) => view.getUint32(objectsAt + at, true)),

@@ -621,3 +621,44 @@ Deno.test("startCapture() is refused where there is none", onGpu, () => {
   assert.throws(() => device().stopCapture(), DeviceError);
   assert.throws(() => device().startCapture(""), RangeError);
 });
+
+Deno.test("libraryAsync() compiles elsewhere, and a text once", onGpu, async () => {
+  const source = `#include <metal_stdlib>
+    kernel void apart(device float* x [[buffer(0)]]) { x[0] = ${performance.now()}f; }`;
+  const [one, two] = await Promise.all([
+    device().libraryAsync(source, { name: "apart.metal" }),
+    device().libraryAsync(source, { name: "apart.metal" }),
+  ]);
+  assert.equal(one, two);
+  assert.equal(device().library(source, { name: "apart.metal" }), one);
+  assert.deepEqual(one.functionNames, ["apart"]);
+  await assert.rejects(device().libraryAsync("kernel void"), CompileError);
+  await assert.rejects(
+    device().libraryAsync(source, { mathMode: "wrong" as "safe" }),
+    RangeError,
+  );
+});
+
+Deno.test("dispatch() refuses places that a kernel's elements cannot have", onGpu, async () => {
+  const wide = device().library(
+    `#include <metal_stdlib>
+    struct Pair { float2 both; };
+    kernel void wide(device float4* x [[buffer(0)]], constant Pair& by [[buffer(1)]],
+                     device const uchar* bytes [[buffer(2)]], uint i [[thread_position_in_grid]]) {
+      x[i] += by.both.x + bytes[i];
+    }`,
+  ).pipeline("wide");
+  using x = bufferOf(new Float32Array(16));
+  const run = { threads: 1, threadgroup: 1 };
+  const at = (a: number, b: number, c: number) =>
+    device().stream.commands().dispatch(wide, [
+      { buffer: x, offset: a },
+      { buffer: x, offset: b },
+      { buffer: x, offset: c },
+    ], run);
+  await at(16, 40, 3).commit().completed;
+  for (const [a, b] of [[4, 40], [8, 40], [16, 36], [1, 40]]) {
+    assert.throws(() => at(a!, b!, 0).commit(), /must begin at a multiple of (8|16) bytes/);
+  }
+  assert.throws(() => at(8, 40, 0).record(), RangeError);
+});

@@ -100,7 +100,7 @@ Deno.test("openLibrary() refuses another ABI version", async () => {
     if (path === undefined) return; // no C compiler here
     assert.throws(() => openLibrary(path), {
       name: "DeviceError",
-      message: `Cannot use ${path}: its ABI version is 999, this module needs 2`,
+      message: `Cannot use ${path}: its ABI version is 999, this module needs 3`,
     });
   } finally {
     await Deno.remove(folder, { recursive: true });

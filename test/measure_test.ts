@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { compare, type Contender, measure, repeat, summarize } from "../lib/profile/measure.ts";
+import { compare, type Contender, repeat, summarize } from "../lib/profile/measure.ts";
+import { measure } from "../lib/profile/measurement.ts";
 import { clustered, gaussian } from "../lib/profile/datasets.ts";
 import { measureRoofline, roofFraction } from "../lib/profile/roofline.ts";
 import { isNative } from "./native.ts";

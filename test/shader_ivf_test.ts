@@ -28,18 +28,19 @@ type Metric = "l2" | "ip" | "cosine";
 
 const bytes = (...numbers: number[]) => new Uint8Array(words(...numbers).buffer);
 
-/** The keys of the rows that each query looks at, by row; every third row is left out. */
+/** The keys of the rows that each query looks at, by row; `filtered`: every third row is left out. */
 function expectedKeys(
   rows: Float32Array,
   queries: Float32Array,
   metric: Metric,
+  filtered = true,
 ): Map<number, number>[] {
   return Array.from({ length: NQ }, (_, q) => {
     const keys = new Map<number, number>();
     for (const list of PROBES.subarray(q * NPROBE, (q + 1) * NPROBE)) {
       if (list < 0n) continue;
       for (let row = OFFSETS[Number(list)]!; row < OFFSETS[Number(list) + 1]!; row++) {
-        if (row % 3 === 0) continue;
+        if (filtered && row % 3 === 0) continue;
         let [dot, square] = [0, 0];
         for (let i = 0; i < D; i++) {
           dot += queries[q * D + i]! * rows[row * D + i]!;
@@ -91,8 +92,8 @@ async function check(dtype: Dtype, metric: Metric): Promise<void> {
     assert.equal(counts[q], 0);
   });
 
-  const compare = (found: Uint32Array, name: string) => {
-    expected.forEach((keys, q) => {
+  const compare = (found: Uint32Array, name: string, expect = expected) => {
+    expect.forEach((keys, q) => {
       assert.equal(counts[q], keys.size, `${what}: ${name}`);
       const seen = new Set<number>();
       for (let i = 0; i < counts[q]!; i++) {
@@ -115,6 +116,52 @@ async function check(dtype: Dtype, metric: Metric): Promise<void> {
     threadgroupMemory: D * 4,
   });
   compare(found, "scan");
+
+  if (dtype === "f32") {
+    for (const threads of [32, 96, 1024]) {
+      counts.fill(0);
+      poison(found);
+      await launch({
+        file,
+        kernel: `ivf_scan_sized_${metric}_f32`,
+        args: [...source, PROBES, bitmap, counts, found],
+        params: shape(threads),
+        threadgroups: [Math.ceil(169 / threads), NQ * NPROBE],
+        threadgroup: threads,
+        threadgroupMemory: D * 4,
+      });
+      compare(found, `scan by ${threads} threads`);
+    }
+    await checkKeys(found);
+  }
+
+  /** Keys of all rows lie list after list; of those that pass a filter, anywhere. */
+  async function checkKeys(found: Uint32Array) {
+    const all = expectedKeys(rows, queries, metric, false);
+    const places = poison(new Uint32Array(NQ * NPROBE));
+    for (let q = 0; q < NQ; q++) {
+      let at = 0;
+      for (let i = q * NPROBE; i < (q + 1) * NPROBE; i++) {
+        const list = Number(PROBES[i]!);
+        places[i] = at;
+        if (list >= 0) at += OFFSETS[list + 1]! - OFFSETS[list]!;
+      }
+    }
+    for (const filtered of [false, true]) {
+      all.forEach((keys, q) => counts[q] = filtered ? 0 : keys.size);
+      poison(found);
+      await launch({
+        file,
+        kernel: `ivf_keys_${metric}_f32`,
+        args: [...source, PROBES, bitmap, counts, found, places],
+        params: bytes(NQ, NPROBE, NLIST, D / 4, N, 0, 0, 64, Number(filtered)),
+        threadgroups: [3, NQ * NPROBE],
+        threadgroup: 256,
+        threadgroupMemory: D * 4,
+      });
+      compare(found, filtered ? "filtered keys" : "keys", filtered ? expected : all);
+    }
+  }
 
   for (const tile of dtype === "f32" ? ["16x256", "64x128", "128x128"] : ["16x256"]) {
     const height = Number(tile.split("x")[0]);

@@ -4,30 +4,20 @@
  * @module
  */
 
+import type { GpuDevice } from "../kernel/device.ts";
 import type { Metric } from "../metric.ts";
 import type { IDSelector } from "../selector.ts";
+import type { Execution, LinearAlgebra } from "./linalg.ts";
 
 /** Name of a {@linkcode Backend}. */
 export type BackendName = "reference" | "cpu" | "gpu";
 
-/** What a call ran: shown by `index.lastRun` and asserted by tests. */
-export interface RunInfo {
-  /** Backend that did the work. */
-  backend: BackendName;
-  /** What executed it: `"typescript"`, `"native"`, or a GPU's engine: `"metal"`, `"cuda"`, `"emulator"`. */
-  engine: string;
-  /** Instruction set of the kernels, e.g. `"avx512"`; `"none"` for TypeScript; a GPU's name. */
-  isa: string;
-  /** Kernel variants that ran, e.g. `["tile_f32"]`. */
-  variants: string[];
-  /** Threads that took part; of a GPU, threads dispatched. */
-  threads: number;
+/** What a search ran: shown by `index.lastRun` and asserted by tests. */
+export interface RunInfo extends Execution {
   /** Query-row pairs looked at. */
   scanned: number;
   /** Pairs that were computed again in double precision, or what is as exact. */
   recomputed: number;
-  /** Time on the GPU, from the start to the end of each command buffer. */
-  gpuSeconds?: number;
 }
 
 /** How a store is searched. */
@@ -148,6 +138,10 @@ export interface Backend {
   readonly isa: string;
   /** Threads in use; of a GPU, those that one threadgroup can have. */
   readonly threads: number;
+  /** The GPU; other backends have none. */
+  readonly device?: GpuDevice | undefined;
+  /** Products, factorizations and the rest of linear algebra. */
+  readonly linalg: LinearAlgebra;
   /** A new, empty flat store. */
   createFlat(d: number): FlatStore;
   /** New, empty inverted lists. */

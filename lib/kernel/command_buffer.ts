@@ -7,8 +7,10 @@
 import { invoke } from "../../ffi/call.ts";
 import { GpuBuffer } from "./buffer.ts";
 import type { Pipeline } from "./library.ts";
+import { checkProduct, type MultiplyOptions } from "./multiply.ts";
 import { adopt, native } from "./native.ts";
 import { Command, ProgramWriter } from "./program_writer.ts";
+import { Recording } from "./recording.ts";
 import type { GpuEvent, Stream } from "./stream.ts";
 import { Submission } from "./submission.ts";
 
@@ -170,6 +172,38 @@ export class CommandBuffer {
     return this;
   }
 
+  /**
+   * Multiplies matrices by the vendor's library: MPSMatrixMultiplication, or MPSMatrixVectorMultiplication
+   * where m or n is 1; that is cuBLAS on CUDA, and this module's own product on the emulator. Sums are
+   * float32, never TF32. In {@linkcode CommandTimes} it counts as one dispatch of `m · n` threads.
+   *
+   * @param options The matrices and their sizes.
+   * @throws {RangeError} If a size, line or offset is none, or a matrix does not lie within its buffer.
+   * @throws {TypeError} If a buffer or type is none, or float16 is asked of float32.
+   *
+   * @example
+   * ```ts
+   * import { gpu } from "@metalfaiss/metalfaiss/kernel";
+   * import assert from "node:assert/strict";
+   *
+   * const device = gpu("emulator");
+   * using a = device.createBuffer(16);
+   * using b = device.createBuffer(16);
+   * using c = device.createBuffer(16);
+   * a.writeSync(new Float32Array([1, 2, 3, 4]));
+   * b.writeSync(new Float32Array([1, 1, 0, 1]));
+   * await device.stream.commands().multiply({ a, b, c, m: 2, n: 2, k: 2 }).commit().completed;
+   * assert.deepEqual([...c.readSync(new Float32Array(4))], [1, 3, 3, 7]);
+   * ```
+   */
+  multiply(options: MultiplyOptions): this {
+    const writer = this.#open();
+    const { buffers, ...product } = checkProduct(options);
+    const [a, b, c] = buffers.map((buffer) => position(this.#buffers, buffer));
+    writer.multiply({ a: a!, b: b!, c: c!, ...product });
+    return this;
+  }
+
   /** Sets an event to a value, once all before is done. */
   signal(event: GpuEvent, value: number): this {
     this.#open().sync(Command.SIGNAL, position(this.#events, event), value);
@@ -190,6 +224,41 @@ export class CommandBuffer {
    * @throws {DisposedError} If an object was disposed of.
    */
   commit(): Submission {
+    const made = this.#finish(
+      this.label,
+      (program, out, call) =>
+        native().mf_gpu_commit(this.stream.object, program, program.length, out, call),
+    );
+    return new Submission(adopt("command buffer", made));
+  }
+
+  /**
+   * Checks everything as {@linkcode CommandBuffer.commit} does, and keeps it for {@linkcode Stream.replay} instead
+   * of running it. On CUDA it becomes a graph, whose kernels start within about a microsecond of each other.
+   *
+   * @param label Its name in captures and messages: by default that of this command buffer.
+   * @throws {TypeError} If a buffer is too small for what its kernel declares.
+   * @throws {RangeError} If a range lies outside of its buffer, or something belongs to another device.
+   * @throws {DisposedError} If an object was disposed of.
+   */
+  record(label: string = this.label): Recording {
+    const made = this.#finish(
+      label,
+      (program, out, call) =>
+        native().mf_gpu_record(this.stream.object, program, program.length, out, call),
+    );
+    return new Recording(this.stream.device, label, adopt("recording", made));
+  }
+
+  /** Hands the program over; nothing more can be encoded. */
+  #finish(
+    label: string,
+    give: (
+      program: Uint8Array<ArrayBuffer>,
+      out: Uint32Array<ArrayBuffer>,
+      call: Uint8Array,
+    ) => number,
+  ): number {
     const writer = this.#open();
     this.#writer = undefined;
     try {
@@ -197,12 +266,10 @@ export class CommandBuffer {
         buffers: handles(this.#buffers),
         pipelines: handles(this.#pipelines),
         events: handles(this.#events),
-      }, this.label);
+      }, label);
       const out = new Uint32Array(1);
-      invoke((call) =>
-        native().mf_gpu_commit(this.stream.object, program, program.length, out, call)
-      );
-      return new Submission(adopt("command buffer", out[0]!));
+      invoke((call) => give(program, out, call));
+      return out[0]!;
     } finally {
       idle.push(writer);
     }
@@ -210,7 +277,7 @@ export class CommandBuffer {
 
   #open(): ProgramWriter {
     if (this.#writer === undefined) {
-      throw new TypeError("Cannot use the command buffer: it has been committed");
+      throw new TypeError("Cannot use the command buffer: it has been committed or recorded");
     }
     return this.#writer;
   }

@@ -9,7 +9,7 @@ import { NativeHandle } from "../../ffi/handle.ts";
 import { gpuVariable } from "../env.ts";
 import { type BufferOptions, GpuBuffer } from "./buffer.ts";
 import { KernelLibrary, type LibraryOptions } from "./library.ts";
-import { compile, cString, describe, json, native } from "./native.ts";
+import { compile, compileAsync, cString, describe, json, native } from "./native.ts";
 import { shaderPaths } from "./shaders.ts";
 import { sourceRecord } from "./source_record.ts";
 import { GpuEvent, Stream } from "./stream.ts";
@@ -33,6 +33,14 @@ export interface GpuInfo {
   maxBufferBytes: number;
   /** Bytes that can be in use before it gets slow or fails. */
   workingSetBytes: number;
+  /** Version of the driver, where the engine tells. */
+  driver?: string | undefined;
+  /** Cores of the GPU, where the engine tells: CUDA's streaming multiprocessors. */
+  cores?: number | undefined;
+  /** Bytes of the second cache, where the engine tells. */
+  l2Bytes?: number | undefined;
+  /** Highest clock of the cores in MHz, where the engine tells. */
+  clockMHz?: number | undefined;
 }
 
 /** Bytes of a device that this process holds. */
@@ -51,6 +59,11 @@ interface Description extends Omit<GpuInfo, "maxThreadsPerThreadgroup"> {
 
 function info({ maxThreadsPerThreadgroup, ...rest }: Description): GpuInfo {
   return { ...rest, maxThreadsPerThreadgroup: Math.max(...maxThreadsPerThreadgroup) };
+}
+
+function libraryKey(text: string, isPath: boolean, options: LibraryOptions): string {
+  const { name = "", mathMode = "safe", macros = {} } = options;
+  return JSON.stringify([isPath, text, name, mathMode, macros]);
 }
 
 /** Devices that are open, by what was asked for. */
@@ -107,9 +120,14 @@ export class GpuDevice implements GpuInfo {
   readonly maxThreadgroupMemory: number;
   readonly maxBufferBytes: number;
   readonly workingSetBytes: number;
+  readonly driver?: string | undefined;
+  readonly cores?: number | undefined;
+  readonly l2Bytes?: number | undefined;
+  readonly clockMHz?: number | undefined;
   readonly #handle: NativeHandle;
   readonly #libraries = new Map<string, KernelLibrary>();
   #stream: Stream | undefined;
+  #versions: Readonly<Record<string, string>> | undefined;
 
   /** Use {@linkcode gpu}. */
   constructor(engine: string) {
@@ -123,11 +141,25 @@ export class GpuDevice implements GpuInfo {
     this.maxThreadgroupMemory = found.maxThreadgroupMemory;
     this.maxBufferBytes = found.maxBufferBytes;
     this.workingSetBytes = found.workingSetBytes;
+    this.driver = found.driver;
+    this.cores = found.cores;
+    this.l2Bytes = found.l2Bytes;
+    this.clockMHz = found.clockMHz;
   }
 
   /** The native handle. */
   get object(): number {
     return this.#handle.object;
+  }
+
+  /**
+   * Versions of the libraries behind it, by name: `cuda` (the newest that the driver runs), `nvrtc` and
+   * `cublas` on CUDA, none elsewhere. The first time it opens them, which can take a while.
+   */
+  get versions(): Readonly<Record<string, string>> {
+    return this.#versions ??= json<Record<string, string>>((text, call) =>
+      native().mf_gpu_versions(this.object, text, call)
+    );
   }
 
   /** Bytes of buffers in use, at the peak, and kept for the next ones. */
@@ -174,6 +206,29 @@ export class GpuDevice implements GpuInfo {
   }
 
   /**
+   * The same, compiled on another thread.
+   *
+   * @param source MSL. What it includes with `<…>` is the standard library's.
+   * @param options Its name in errors, math mode, macros.
+   * @throws {CompileError} If it does not compile.
+   */
+  async libraryAsync(source: string, options: LibraryOptions = {}): Promise<KernelLibrary> {
+    const key = libraryKey(source, false, options);
+    const known = this.#libraries.get(key);
+    if (known) return known;
+    const { record, bytes } = sourceRecord(source, false, options);
+    const { object } = this;
+    const handle = await compileAsync(
+      "kernel library",
+      (out, call) => native().mf_gpu_library_create_async(object, record, bytes, out, call),
+    );
+    const meanwhile = this.#libraries.get(key);
+    if (meanwhile === undefined) return this.#keep(key, handle);
+    handle.dispose();
+    return meanwhile;
+  }
+
+  /**
    * Compiles a file of the folder `shaders/`, with the files beside it that it includes.
    *
    * @param file Its name, or an absolute path elsewhere. The native library reads it: no
@@ -187,8 +242,7 @@ export class GpuDevice implements GpuInfo {
   }
 
   #compile(text: string, isPath: boolean, options: LibraryOptions): KernelLibrary {
-    const { name = "", mathMode = "safe", macros = {} } = options;
-    const key = JSON.stringify([isPath, text, name, mathMode, macros]);
+    const key = libraryKey(text, isPath, options);
     const known = this.#libraries.get(key);
     if (known) return known;
     const { record, bytes } = sourceRecord(text, isPath, options);
@@ -196,6 +250,10 @@ export class GpuDevice implements GpuInfo {
       "kernel library",
       (out, call) => native().mf_gpu_library_create(this.object, record, bytes, out, call),
     );
+    return this.#keep(key, handle);
+  }
+
+  #keep(key: string, handle: NativeHandle): KernelLibrary {
     const library = new KernelLibrary(this, handle, () => this.#libraries.delete(key));
     this.#libraries.set(key, library);
     return library;

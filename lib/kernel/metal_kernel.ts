@@ -292,7 +292,7 @@ class Kernel {
     if (call.verbose) console.log(source);
     if (pipeline === undefined) {
       const { mathMode = "safe" } = this.#options.compileOptions ?? {};
-      const library = device.library(source, { name: this.#text.name, mathMode });
+      const library = await device.libraryAsync(source, { name: this.#text.name, mathMode });
       known.set(key, pipeline = await library.pipelineAsync(name));
     }
     return pipeline;

@@ -38,6 +38,12 @@ export {
   type Size,
 } from "./command_buffer.ts";
 export {
+  afterEval,
+  type CompletionCallback,
+  onStreamComplete,
+  type Pending,
+} from "./completion.ts";
+export {
   gpu,
   type GpuDevice,
   gpuDevices,
@@ -48,6 +54,7 @@ export {
 export type { DType, TensorData } from "./dtype.ts";
 export type { Constants, KernelLibrary, LibraryOptions, Pipeline } from "./library.ts";
 export { lintShader } from "./lint.ts";
+export type { MultiplyOptions, ProductDType } from "./multiply.ts";
 export {
   type KernelCall,
   type KernelInput,
@@ -58,6 +65,9 @@ export {
   type Template,
 } from "./metal_kernel.ts";
 export type { Nested, Scalar } from "./nested.ts";
+export type { Recording } from "./recording.ts";
+export { packParamsF32, packParamsUint32 } from "./params.ts";
+export { requireGpu } from "./require_gpu.ts";
 export type { TemplateValue } from "./signature.ts";
 export type { GpuEvent, Stream } from "./stream.ts";
 export type { CommandTimes, Submission } from "./submission.ts";

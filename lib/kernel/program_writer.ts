@@ -12,6 +12,7 @@ export const Command = {
   FILL: 4,
   SIGNAL: 5,
   AWAIT: 6,
+  MULTIPLY: 7,
 } as const;
 
 /** `sizeof(mf_gpu_program)`. */
@@ -26,6 +27,8 @@ export const COPY_BYTES = 40;
 export const FILL_BYTES = 32;
 /** `sizeof(mf_gpu_sync)`. */
 export const SYNC_BYTES = 24;
+/** `sizeof(mf_gpu_multiply)`. */
+export const MULTIPLY_BYTES = 112;
 
 /** What a program names by position. */
 export interface Objects {
@@ -35,6 +38,28 @@ export interface Objects {
   pipelines: readonly number[];
   /** Handles of events. */
   events: readonly number[];
+}
+
+/** A product, as `mf_gpu_multiply` has it. */
+export interface Product {
+  /** Position of the buffer of a. */
+  a: number;
+  /** Position of the buffer of b. */
+  b: number;
+  /** Position of the buffer of c. */
+  c: number;
+  /** What is transposed or float16, as bits. */
+  flags: number;
+  /** Bytes before a, b and c. */
+  offsets: readonly [a: number, b: number, c: number];
+  /** Elements from a row to the next of a, b and c. */
+  lines: readonly [a: number, b: number, c: number];
+  /** m, n and k. */
+  sizes: readonly [m: number, n: number, k: number];
+  /** Factor of the product. */
+  alpha: number;
+  /** Factor of what c holds. */
+  beta: number;
 }
 
 /** Writes commands one after the other into memory that grows. Offsets are held by `abi_test.ts`. */
@@ -136,6 +161,24 @@ export class ProgramWriter {
     this.#words[(this.#start >> 2) + 3] = value;
     this.#doubles[(this.#start >> 3) + 2] = offset;
     this.#doubles[(this.#start >> 3) + 3] = bytes;
+  }
+
+  /** A product of matrices. */
+  multiply({ a, b, c, flags, offsets, lines, sizes, alpha, beta }: Product): void {
+    this.#begin(Command.MULTIPLY, MULTIPLY_BYTES);
+    const word = (this.#start >> 2) + 2;
+    this.#words[word] = a;
+    this.#words[word + 1] = b;
+    this.#words[word + 2] = c;
+    this.#words[word + 3] = flags;
+    const at = (this.#start >> 3) + 3;
+    for (let i = 0; i < 3; i++) {
+      this.#doubles[at + i] = offsets[i]!;
+      this.#doubles[at + 3 + i] = lines[i]!;
+      this.#doubles[at + 6 + i] = sizes[i]!;
+    }
+    this.#doubles[at + 9] = alpha;
+    this.#doubles[at + 10] = beta;
   }
 
   /** An event signalled or waited for. */

@@ -14,11 +14,21 @@ export interface CommandTimes {
   gpuSeconds: number;
   /** From commit to completion, seen from the host. */
   cpuSeconds: number;
-  /** Threads dispatched. */
+  /** Threads dispatched; a product counts one for each element of its result. */
   threads: number;
-  /** Dispatches. */
+  /** Dispatches, products among them. */
   dispatches: number;
+  /**
+   * When it started on the GPU: seconds on a clock that all streams of a device share, near the host's
+   * monotonic one.
+   */
+  gpuStart: number;
+  /** When it ended on the GPU, on the same clock. */
+  gpuEnd: number;
 }
+
+/** Doubles of `mf_gpu_times`. */
+const TIMES = 7;
 
 /** Milliseconds of promises that are fulfilled at once before timers and aborts get a turn. */
 const TURN = 8;
@@ -35,7 +45,7 @@ async function giveTurn(): Promise<void> {
 /** A committed command buffer. Its failure shows only where somebody waits for it. */
 export class Submission {
   readonly #handle: NativeHandle;
-  readonly #out = new Float64Array(5);
+  readonly #out = new Float64Array(TIMES);
   #times: CommandTimes | undefined;
   #completed: Promise<CommandTimes> | undefined;
 
@@ -83,7 +93,7 @@ export class Submission {
       return times;
     }
     const { object } = this.#handle;
-    const out = new Float64Array(5);
+    const out = new Float64Array(TIMES);
     await invokeAsync((call) => native().mf_gpu_wait_async(object, Infinity, out, call));
     turned = performance.now();
     return this.#read(out)!;
@@ -97,6 +107,8 @@ export class Submission {
       cpuSeconds: out[2]!,
       threads: out[3]!,
       dispatches: out[4]!,
+      gpuStart: out[5]!,
+      gpuEnd: out[6]!,
     };
   }
 }

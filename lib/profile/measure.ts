@@ -4,6 +4,14 @@
  * @module
  */
 
+/** One sample of work on a GPU, e.g. the times of a command buffer. */
+export interface GpuSample {
+  /** From commit to completion, seen from the host. */
+  cpuSeconds: number;
+  /** From start to end on the GPU. */
+  gpuSeconds: number;
+}
+
 /** Samples of one contender and what they sum up to. */
 export interface Timing {
   /** Every sample, in the order taken, in milliseconds. */
@@ -14,17 +22,25 @@ export interface Timing {
   p10: number;
   /** 90th percentile, in milliseconds. */
   p90: number;
+  /** The same calls by the GPU's clock; the numbers above are the host's. */
+  gpu?: Timing;
 }
 
-/** Something that can be timed beside others. */
-export interface Contender {
+/** Something that can be timed beside others; its samples are milliseconds unless it says otherwise. */
+export interface Contender<S extends Sample = number> {
   /** Name that results are filed under. */
   name: string;
   /** Contenders of one group are variants: those far behind the group's best are left out early. */
   group?: string;
-  /** Does the work `count` times and returns how long each took, in milliseconds. */
-  run(count: number): Promise<number[]> | number[];
+  /**
+   * Does the work `count` times and returns how long each took: milliseconds, or seconds of the host and
+   * of the GPU.
+   */
+  run(count: number): Promise<S[]> | S[];
 }
+
+/** How long a call took: milliseconds, or seconds of the host and of the GPU. */
+export type Sample = number | GpuSample;
 
 /** How long and how often {@linkcode compare} measures. */
 export interface MeasureOptions {
@@ -71,6 +87,27 @@ export function summarize(samples: readonly number[]): Timing {
   };
 }
 
+/** Sums up what a contender returned. */
+function summarizeSamples(name: string, samples: readonly Sample[]): Timing {
+  const host = summarize(samples.map(hostMs));
+  const gpu = samples.filter((sample) => typeof sample !== "number");
+  if (gpu.length === 0) return host;
+  if (gpu.length < samples.length) {
+    throw new TypeError(`Cannot time ${name}: some samples have a GPU time and some have none`);
+  }
+  return { ...host, gpu: summarize(gpu.map(({ gpuSeconds }) => gpuMs(name, gpuSeconds))) };
+}
+
+function hostMs(sample: Sample): number {
+  return typeof sample === "number" ? sample : sample.cpuSeconds * 1e3;
+}
+
+/** A GPU time of 0 says that nothing ran or nothing was measured. */
+function gpuMs(name: string, seconds: number): number {
+  if (seconds > 0 && seconds < Infinity) return seconds * 1e3;
+  throw new RangeError(`Cannot time ${name}: the GPU says that it took ${seconds} s`);
+}
+
 /** Linearly interpolated quantile of sorted values. */
 function quantile(sorted: readonly number[], at: number): number {
   const position = at * (sorted.length - 1);
@@ -108,17 +145,6 @@ export function repeat(work: () => unknown): (count: number) => Promise<number[]
 }
 
 /**
- * Times one function. See {@linkcode compare}.
- *
- * @param work Done once a sample.
- * @param options How long and how often.
- * @returns Its samples.
- */
-export async function measure(work: () => unknown, options?: MeasureOptions): Promise<Timing> {
-  return (await compare([{ name: "", run: repeat(work) }], options)).get("")!;
-}
-
-/**
  * Times contenders against each other: each is warmed up until two calls in a row agree, then they
  * take turns until the budget is spent, so that a machine that slows down slows all of them.
  *
@@ -139,7 +165,7 @@ export async function measure(work: () => unknown, options?: MeasureOptions): Pr
  * @returns Timing by name. One that was left out early has the samples of its warm-up.
  */
 export async function compare(
-  contenders: readonly Contender[],
+  contenders: readonly Contender<Sample>[],
   options: MeasureOptions = {},
 ): Promise<Map<string, Timing>> {
   const {
@@ -150,22 +176,23 @@ export async function compare(
     keepWithin = 1.5,
     pause = 0,
   } = options;
-  const warm = new Map<Contender, number[]>();
+  const warm = new Map<Contender<Sample>, Sample[]>();
   for (const contender of contenders) {
     warm.set(contender, await warmUp(contender, budget));
     await rest(pause);
   }
-  const expected = (c: Contender) => Math.min(...warm.get(c)!);
+  const expected = (c: Contender<Sample>) => Math.min(...warm.get(c)!.map(hostMs));
   const kept = contenders.filter((c) =>
     contenders.every((o) =>
       o === c || o.group === undefined || o.group !== c.group ||
       expected(c) <= keepWithin * expected(o)
     )
   );
-  const samples = new Map<Contender, number[]>();
+  const samples = new Map<Contender<Sample>, Sample[]>();
   for (const c of kept) samples.set(c, expected(c) >= LONG ? [...warm.get(c)!] : []);
   const rounds = Math.min(turns, minSamples);
-  const fewest = (c: Contender) => expected(c) >= LONG ? Math.min(3, minSamples) : minSamples;
+  const fewest = (c: Contender<Sample>) =>
+    expected(c) >= LONG ? Math.min(3, minSamples) : minSamples;
   for (let turn = 0; turn < rounds; turn++) {
     for (const c of kept) {
       const taken = samples.get(c)!;
@@ -182,22 +209,27 @@ export async function compare(
       await rest(pause);
     }
   }
-  return new Map(contenders.map((c) => [c.name, summarize(samples.get(c) ?? warm.get(c)!)]));
+  return new Map(contenders.map((c) => {
+    const taken = samples.get(c) ?? warm.get(c)!;
+    return [c.name, summarizeSamples(c.name || "the work", taken)];
+  }));
 }
 
 /** Runs until two calls in a row agree within 10 %, or a tenth of the budget is gone. */
-async function warmUp(contender: Contender, budget: number): Promise<number[]> {
-  const times: number[] = [];
-  for (let spent = 0; times.length < 50;) {
-    const [time] = await contender.run(1);
-    const before = times.at(-1);
-    times.push(time!);
-    spent += time!;
-    if (time! >= LONG) break;
-    if (before !== undefined && Math.abs(time! - before) <= 0.1 * before) break;
-    if (times.length > 1 && spent > budget / 10) break;
+async function warmUp(contender: Contender<Sample>, budget: number): Promise<Sample[]> {
+  const samples: Sample[] = [];
+  let before: number | undefined;
+  for (let spent = 0; samples.length < 50;) {
+    const [sample] = await contender.run(1);
+    const time = hostMs(sample!);
+    samples.push(sample!);
+    spent += time;
+    if (time >= LONG) break;
+    if (before !== undefined && Math.abs(time - before) <= 0.1 * before) break;
+    if (samples.length > 1 && spent > budget / 10) break;
+    before = time;
   }
-  return times;
+  return samples;
 }
 
 async function rest(ms: number): Promise<void> {

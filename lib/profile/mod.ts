@@ -1,5 +1,6 @@
 /**
- * Measuring: timing with interleaved contenders, the machine's roofline, synthetic data.
+ * Measuring: timing with interleaved contenders, checked and ranked measurements, limits of CPU and GPU,
+ * streams, timelines, memory, the environment, tuning tables, synthetic data.
  *
  * @example
  * ```ts
@@ -13,6 +14,29 @@
  * @module
  */
 
+export * from "./capture.ts";
 export * from "./datasets.ts";
+export * from "./environment.ts";
+export * from "./fan.ts";
 export * from "./measure.ts";
+export * from "./measurement.ts";
+export * from "./memory.ts";
 export * from "./roofline.ts";
+export * from "./timeline.ts";
+export * from "./trace.ts";
+export * from "./variants/mod.ts";
+export * from "./tune/mod.ts";
+export {
+  formatTuning,
+  nearestShape,
+  parseTuning,
+  type TunedDevice,
+  type TunedGemm,
+  type TunedIvf,
+  type TunedQr,
+  type TunedSvd,
+  TUNING_VERSION,
+  tuningFor,
+  tuningKey,
+  type TuningTable,
+} from "../tuning/mod.ts";

@@ -9,6 +9,7 @@ import type { Backend } from "../backend.ts";
 import { hamming, kmeansLeast, kmeansUpdate, pairwise } from "./arrays.ts";
 import { CpuFlatStore } from "./flat.ts";
 import { CpuIVFStore } from "./ivf.ts";
+import { createCpuLinalg } from "./linalg/mod.ts";
 import { describeLibrary, setISA, setThreads } from "./native.ts";
 
 export { describeLibrary, type LibraryInfo, setISA, setThreads } from "./native.ts";
@@ -33,6 +34,7 @@ export function createCpuBackend(): Backend {
     get threads() {
       return describeLibrary().threads;
     },
+    linalg: createCpuLinalg(),
     createFlat: (d) => new CpuFlatStore(d),
     createIVF: (d, nlist) => new CpuIVFStore(d, nlist),
     pairwise,

@@ -1,6 +1,6 @@
 import type { BufferOptions, GpuBuffer } from "../../kernel/buffer.ts";
 import type { GpuDevice } from "../../kernel/device.ts";
-import type { Pipeline } from "../../kernel/library.ts";
+import type { LibraryOptions, Pipeline } from "../../kernel/library.ts";
 
 /** Most bytes that a batch of queries takes beside the rows. */
 const MOST_BUDGET = 2 ** 30;
@@ -47,11 +47,11 @@ export class GpuContext {
     return Math.ceil(nq / Math.ceil(nq / most));
   }
 
-  /** A kernel of `shaders/`, compiled the first time. */
-  kernel(file: string, name: string): Pipeline {
+  /** A kernel of `shaders/`, compiled the first time; the name says all that options change. */
+  kernel(file: string, name: string, options?: LibraryOptions): Pipeline {
     let pipeline = this.#pipelines.get(name);
     if (pipeline === undefined) {
-      pipeline = this.device.shader(file).pipeline(name);
+      pipeline = this.device.shader(file, options).pipeline(name);
       this.#pipelines.set(name, pipeline);
     }
     return pipeline;

@@ -1,6 +1,7 @@
 import type { GpuBuffer } from "../../kernel/buffer.ts";
 import type { Found } from "./exhaust.ts";
 import type { ListSource } from "./ivf_search.ts";
+import { type IvfSettings, ivfSettings, SCAN_THREADS } from "./ivf_settings.ts";
 import type { FastMetric } from "./metrics.ts";
 import { keyErrors, keysTile, nextPowerOfTwo, selectThreads, STAGED_BYTES } from "./plan.ts";
 import { padRows } from "./rows.ts";
@@ -17,8 +18,8 @@ const CAPACITY = { least: 2048, most: 65_536 };
 const SMALL_LISTS = 3072;
 /** Probes up to which each has threadgroups of its own. */
 const FEW_PROBES = 1024;
-/** Rows of a list that a threadgroup looks at: for one query, and for many. */
-const STRIP = { single: 256, grouped: 1024 };
+/** Rows of a list that a threadgroup looks at: of many queries, and for their keys. */
+const STRIP = { grouped: 1024, keys: 256 };
 
 /** Queries with the lists that they look at. */
 export interface ProbingQueries {
@@ -43,10 +44,13 @@ interface Sizes {
   filtered: boolean;
   /** Whether bounds would cost more than they save. */
   isSmall: boolean;
+  how: IvfSettings;
 }
 
 /** Buffers of one search on the device. */
 interface Batch {
+  /** Probed lists, on the host. */
+  lists: BigInt64Array;
   raw: GpuBuffer;
   centered: GpuBuffer;
   queryTerms: GpuBuffer;
@@ -79,7 +83,8 @@ export function* searchListsFast(
   const rank = k + Math.ceil(k / 8) + 2;
   const samples = Math.min(SAMPLES.most, Math.max(SAMPLES.least, nextPowerOfTwo(2 * rank)));
   const room = Math.min(CAPACITY.most, Math.max(CAPACITY.least, nextPowerOfTwo(16 * k)) * growth);
-  const capacity = Math.min(room, nextPowerOfTwo(most));
+  const how = ivfSettings(task.context.device, most);
+  const capacity = how.fused ? Math.min(room, nextPowerOfTwo(most)) : most;
   const bytes = capacity * 8 + width * 8 + k * 12 + nprobe * 12;
   const size = task.context.batchSize(nq, bytes, most * width);
   for (let from = 0; from < nq; from += size) {
@@ -92,13 +97,16 @@ export function* searchListsFast(
       samples,
       rank,
       filtered: bitmap !== undefined,
-      isSmall: most <= Math.min(capacity, SMALL_LISTS),
+      isSmall: !how.fused || most <= Math.min(capacity, SMALL_LISTS),
+      how,
     };
+    const lists = probes.slice(from * nprobe, (from + n) * nprobe);
     const batch = {
+      lists,
       raw: task.input(padRows(queries.subarray(from * d, (from + n) * d), d), "queries"),
       centered: task.scratch(n * width * 4, "centered queries"),
       queryTerms: task.scratch(n * 16, "query terms"),
-      probes: task.input(probes.slice(from * nprobe, (from + n) * nprobe), "probed lists"),
+      probes: task.input(lists, "probed lists"),
       bitmap: bitmap ?? source.rows.buffer,
       counts: task.scratch(n * 4, "candidates a query"),
       found: task.scratch(n * capacity * 8, "candidates"),
@@ -110,7 +118,7 @@ export function* searchListsFast(
     statuses.forEach((status, query) => {
       if (!isFound(status)) open.push(from + query);
     });
-    const { bitmap: _, ...own } = batch;
+    const { bitmap: _, lists: __, ...own } = batch;
     task.release(...Object.values(own));
   }
   return { ...found, open };
@@ -158,8 +166,13 @@ function* searchBatch(
       ivfParams(sizes, width4, 0),
     ], { threadgroups: nq, threadgroup: 256 });
   }
-  const isFew = nq * sizes.nprobe <= FEW_PROBES && width4 * 16 <= STAGED_BYTES;
-  const scan = isFew ? recordScan : recordGroupedScan;
+  const isStaged = width4 * 16 <= STAGED_BYTES;
+  const isFew = nq * sizes.nprobe <= FEW_PROBES;
+  const scan = isStaged && !sizes.how.fused
+    ? recordKeys
+    : isStaged && isFew
+    ? recordScan
+    : recordGroupedScan;
   const scratch = scan(task, source, batch, sizes, metric, terms, center);
 
   const distances = task.output(nq * k * 4, "distances found");
@@ -208,7 +221,9 @@ function recordScan(
   terms: GpuBuffer,
   center: GpuBuffer,
 ): GpuBuffer[] {
-  task.dispatch(["ivf.metal", `ivf_scan_${metric}_f32`], [
+  const { threads } = sizes.how;
+  const kernel = threads === SCAN_THREADS ? "ivf_scan" : "ivf_scan_sized";
+  task.dispatch(["ivf.metal", `${kernel}_${metric}_f32`], [
     batch.centered,
     batch.queryTerms,
     rows.buffer,
@@ -219,13 +234,58 @@ function recordScan(
     batch.bitmap,
     batch.counts,
     batch.found,
-    ivfParams(sizes, rows.width4, STRIP.single),
+    ivfParams(sizes, rows.width4, threads),
   ], {
-    threadgroups: [Math.ceil(layout.longest / STRIP.single), sizes.nq * sizes.nprobe],
-    threadgroup: 256,
+    threadgroups: [Math.ceil(layout.longest / threads), sizes.nq * sizes.nprobe],
+    threadgroup: threads,
     threadgroupMemory: rows.width4 * 16,
   });
   return [];
+}
+
+/** The keys of all rows of each query's lists, one after the other. Returns its scratch. */
+function recordKeys(
+  task: Task,
+  { rows, offsets, layout }: ListSource,
+  batch: Batch,
+  sizes: Sizes,
+  metric: FastMetric,
+  terms: GpuBuffer,
+  center: GpuBuffer,
+): GpuBuffer[] {
+  const { nq, nprobe, filtered } = sizes;
+  const places = new Uint32Array(nq * nprobe);
+  const counts = new Uint32Array(nq);
+  batch.lists.forEach((list, probe) => {
+    const query = Math.floor(probe / nprobe);
+    places[probe] = counts[query]!;
+    if (list < 0n) return;
+    const [start, end] = layout.range(Number(list));
+    counts[query]! += end - start;
+  });
+  const first = task.input(places, "places of lists");
+  const all = task.input(counts, "pairs a query");
+  // Of filtered rows, the kernel counts those that pass.
+  if (!filtered) task.commands.copy(all, 0, batch.counts, 0, nq * 4);
+  task.dispatch(["ivf.metal", `ivf_keys_${metric}_f32`], [
+    batch.centered,
+    batch.queryTerms,
+    rows.buffer,
+    terms,
+    center,
+    offsets,
+    batch.probes,
+    batch.bitmap,
+    batch.counts,
+    batch.found,
+    first,
+    ivfParams(sizes, rows.width4, STRIP.keys),
+  ], {
+    threadgroups: [Math.ceil(layout.longest / STRIP.keys), nq * nprobe],
+    threadgroup: 256,
+    threadgroupMemory: rows.width4 * 16,
+  });
+  return [first, all];
 }
 
 /** Probes grouped by list, so that a list is read once for a tile of queries. Returns its scratch. */

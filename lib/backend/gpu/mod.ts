@@ -12,6 +12,7 @@ import { type GpuBackendOptions, GpuContext } from "./context.ts";
 import { GpuFlatStore } from "./flat.ts";
 import { GpuIVFStore } from "./ivf.ts";
 import { GpuResidentRows, kmeansLeast, kmeansUpdate } from "./kmeans.ts";
+import { createGpuLinalg } from "./linalg/mod.ts";
 
 export type { GpuBackendOptions } from "./context.ts";
 
@@ -45,6 +46,8 @@ export function createGpuBackend(
     engine: device.engine,
     isa: device.name,
     threads: device.maxThreadsPerThreadgroup,
+    device,
+    linalg: createGpuLinalg(context),
     createFlat: (d) => new GpuFlatStore(context, d),
     createIVF: (d, nlist) => new GpuIVFStore(context, d, nlist),
     pairwise: (x, y, d, metric, metricArg) => pairwise(context, x, y, d, metric, metricArg),

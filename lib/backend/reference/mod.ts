@@ -12,6 +12,7 @@ import { ReferenceFlatStore } from "./flat.ts";
 import { hamming } from "./hamming.ts";
 import { ReferenceIVFStore } from "./ivf.ts";
 import { kmeansLeast, kmeansUpdate } from "./kmeans.ts";
+import { createReferenceLinalg } from "./linalg/mod.ts";
 import { run, type Steps } from "./steps.ts";
 
 /**
@@ -32,6 +33,7 @@ export function createReferenceBackend(): Backend {
     engine: "typescript",
     isa: "none",
     threads: 1,
+    linalg: createReferenceLinalg(),
     createFlat: (d) => new ReferenceFlatStore(d),
     createIVF: (d, nlist) => new ReferenceIVFStore(d, nlist),
     pairwise: (x, y, d, metric, metricArg) => run(pairwise(x, y, d, metric, metricArg)),

@@ -2,9 +2,15 @@
 #include "simd.h"
 
 #include "direct.inc.h"
+#include "element.h"
 #include "pair.inc.h"
 #include "peak.inc.h"
+#include "qr_kernels.inc.h"
 #include "tile.inc.h"
+#include "widen.inc.h"
+// In that order.
+#include "gemm.inc.h"
+#include "gemv.inc.h"
 
 #define STRING_(x) #x
 #define STRING(x) STRING_(x)
@@ -30,5 +36,9 @@ const cpu_kernels FN(cpu_table) = {
     .accumulate = FN(accumulate),
     .hamming = FN(hamming),
     .peak_fma = FN(peak_fma),
+    .gemm = &FN(gemm_kernels),
+    .gemv_rows = FN(gemv_rows),
+    .gemv_columns = FN(gemv_columns),
     .read_all = FN(read_all),
+    .factor = &FN(cpu_factor_table),
 };

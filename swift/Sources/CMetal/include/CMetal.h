@@ -25,7 +25,7 @@ typedef struct mtl_module mtl_module;
 mtl_module *mtl_module_open(const char *path, char *error, size_t room);
 void mtl_module_close(mtl_module *module);
 uint64_t mtl_module_threadgroup_bytes(const mtl_module *module);
-// One number a parameter: the bytes that a reference needs behind it.
+// One number a parameter: the bytes that a reference needs behind it, and log2 of the alignment in the top four bits.
 const uint32_t *mtl_module_argument_bytes(const mtl_module *module);
 
 // ---- dispatches
@@ -50,21 +50,8 @@ void mtl_dispatch_run(mtl_dispatch *dispatch);
 const char *mtl_dispatch_error(const mtl_dispatch *dispatch);
 void mtl_dispatch_free(mtl_dispatch *dispatch);
 
-// ---- C = alpha · op(A) op(B) + beta · C, in rows
-typedef struct mtl_matrix {
-  void *rows;
-  uint64_t row_bytes;
-  bool half, transposed;
-} mtl_matrix;
-
-typedef struct mtl_multiply {
-  mtl_matrix left, right, result;
-  uint64_t rows, columns, interior;
-  float alpha, beta;
-} mtl_multiply;
-
-#define MTL_MULTIPLY_ROWS 64
-// One block of MTL_MULTIPLY_ROWS rows of the result. False when there is no memory.
-bool mtl_multiply_rows(const mtl_multiply *multiply, uint64_t block);
+// ---- results of products
+// halves[i] = sums[i] + beta * halves[i], rounded to the nearest; with beta 0, what was there does not count.
+void mtl_store_halves(const float *sums, uint16_t *halves, uint64_t count, float beta);
 
 #endif

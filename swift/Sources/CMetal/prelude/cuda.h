@@ -368,6 +368,14 @@ MTL_INLINE unsigned mtl_thread_index_in_threadgroup(const mtl_grid &t) {
   return threadIdx.x + t.threadgroup[0] * (threadIdx.y + t.threadgroup[1] * threadIdx.z);
 }
 MTL_INLINE unsigned mtl_threads(const mtl_uint3 &size) { return size.x * size.y * size.z; }
+// Lets the next kernel be set up, then waits until the one before is done and what it wrote is there. All threads
+// come here before they touch memory.
+MTL_INLINE void mtl_start() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
 MTL_INLINE bool mtl_outside(const mtl_grid &t) {
   return mtl_thread_index_in_threadgroup(t) >= mtl_threads(mtl_threads_per_threadgroup(t));
 }

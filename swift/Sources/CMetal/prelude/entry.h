@@ -11,14 +11,23 @@ struct mtl_parameters<void (*)(P, Rest...), 0> {
 template <typename F, int i>
 using mtl_parameter = typename mtl_parameters<F, i>::type;
 
-// Bytes that must lie behind a reference; a pointer does not say.
+// Bytes that must lie behind a reference; a pointer does not say. The alignment's logarithm in the top four bits.
+constexpr unsigned mtl_logarithm(unsigned value) { return value > 1 ? 1 + mtl_logarithm(value / 2) : 0; }
 template <typename P>
 struct mtl_size_of {
   static constexpr unsigned value = 0;
 };
 template <typename P>
+struct mtl_size_of<P *> {
+  static constexpr unsigned value = mtl_logarithm(alignof(P)) << 28;
+};
+template <>
+struct mtl_size_of<void *> : mtl_size_of<void> {};
+template <>
+struct mtl_size_of<const void *> : mtl_size_of<void> {};
+template <typename P>
 struct mtl_size_of<P &> {
-  static constexpr unsigned value = sizeof(P);
+  static constexpr unsigned value = sizeof(P) | mtl_logarithm(alignof(P)) << 28;
 };
 template <typename P>
 constexpr unsigned mtl_bytes() {

@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-#define MF_ABI_VERSION 2
+#define MF_ABI_VERSION 3
 
 typedef enum mf_status {
   MF_OK = 0,
@@ -195,6 +195,7 @@ typedef enum mf_gpu_command {
   MF_FILL = 4,                   // mf_gpu_fill
   MF_SIGNAL = 5,                 // mf_gpu_sync
   MF_AWAIT = 6,                  // mf_gpu_sync
+  MF_MULTIPLY = 7,               // mf_gpu_multiply
 } mf_gpu_command;
 
 // Then `arguments` × mf_gpu_argument, each with its bytes, then `memories` × u32, padded to 8 bytes:
@@ -247,13 +248,37 @@ typedef struct mf_gpu_sync {
   double value;
 } mf_gpu_sync;
 
-// What a command buffer took. 40 bytes.
+// c = alpha · op(a) op(b) + beta · c by the vendor's library, matrices in rows: op(a) is m × k, op(b) k × n, c
+// m × n. Sums are float32. c shares no element with a or b. 112 bytes.
+typedef struct mf_gpu_multiply {
+  uint32_t kind;
+  uint32_t bytes;
+  uint32_t a;      // buffers
+  uint32_t b;
+  uint32_t c;
+  uint32_t flags;  // 1: a is transposed; 2: b is; 4: a and b are float16, else float32; 8: c is, with 4
+  double a_offset;  // bytes, whole elements
+  double b_offset;
+  double c_offset;
+  double a_line;  // elements from a row to the next
+  double b_line;
+  double c_line;
+  double m;
+  double n;
+  double k;
+  double alpha;
+  double beta;  // 0: what c holds does not count
+} mf_gpu_multiply;
+
+// What a command buffer took. 56 bytes.
 typedef struct mf_gpu_times {
   double done;         // 0: not yet, and nothing else is known
   double gpu_seconds;  // start to end on the device
   double cpu_seconds;  // commit to completion
-  double threads;
-  double dispatches;
+  double threads;      // of dispatches, and m · n of each product
+  double dispatches;   // products among them
+  double gpu_start;    // seconds on a clock that all streams of the device share
+  double gpu_end;
 } mf_gpu_times;
 
 // JSON: the devices, each as mf_gpu_describe has them.
@@ -265,6 +290,8 @@ int32_t mf_gpu_report(uint32_t *text, mf_call *call);
 int32_t mf_gpu_open(const uint8_t *engine, uint32_t *device, mf_call *call);
 // JSON of a device, library or pipeline.
 int32_t mf_gpu_describe(uint32_t object, uint32_t *text, mf_call *call);
+// JSON: versions of the libraries that the device's engine uses, which this opens.
+int32_t mf_gpu_versions(uint32_t device, uint32_t *text, mf_call *call);
 // bytes: active, peak, cached, after the action: 0 none; 1 peak = active; 2 free what is cached.
 int32_t mf_gpu_memory(uint32_t device, uint32_t action, double *bytes, mf_call *call);
 // storage 0 shared, 1 private; label: NUL-terminated.
@@ -288,9 +315,170 @@ int32_t mf_gpu_event_create(uint32_t device, uint32_t *event, mf_call *call);
 int32_t mf_gpu_event_get(uint32_t event, double *value, mf_call *call);
 int32_t mf_gpu_event_set(uint32_t event, double value, mf_call *call);
 int32_t mf_gpu_commit(uint32_t stream, const uint8_t *program, double bytes, uint32_t *submission, mf_call *call);
+// Checks a program once, for mf_gpu_replay. It keeps all that it uses until it is freed.
+int32_t mf_gpu_record(uint32_t stream, const uint8_t *program, double bytes, uint32_t *recording, mf_call *call);
+// Commits what was recorded, any number of times, on any stream of its device.
+int32_t mf_gpu_replay(uint32_t stream, uint32_t recording, uint32_t *submission, mf_call *call);
+// A submission that is done when all is that was committed to the stream so far, that stream alone; it fails
+// with the first failure among what was still under way.
+int32_t mf_gpu_stream_mark(uint32_t stream, uint32_t *submission, mf_call *call);
 // Until it is done, has failed, or `seconds` are over.
 int32_t mf_gpu_wait(uint32_t submission, double seconds, mf_gpu_times *times, mf_call *call);
 // Starts a capture into the file `path`, NUL-terminated; with an empty one, ends it.
 int32_t mf_gpu_capture(uint32_t device, const uint8_t *path, mf_call *call);
+
+// ---- linalg: sums, and what sequence models are made of
+// Of x: 16 bytes.
+typedef struct mf_linalg_summing {
+  double n;
+  uint32_t terms;      // 0 x, 1 x * y, 2 x * x, scaled so that none overflows or vanishes
+  uint32_t summation;  // 0 float, 1 Kahan's, 2 pairs of floats, 3 exact
+} mf_linalg_summing;
+
+// Elements are 0 float32, 1 float16, 2 bfloat16. 40 bytes.
+typedef struct mf_linalg_rows {
+  double rows;
+  double columns;
+  double heads;
+  double outputs;
+  float number;  // eps, cap
+  uint32_t type;
+} mf_linalg_rows;
+
+// 40 bytes.
+typedef struct mf_linalg_recurrence {
+  double batch;
+  double steps;
+  double d;
+  double chunk;          // steps whose inputs are multiplied at once
+  uint32_t precompute;   // 0: inputs are multiplied step by step
+  uint32_t has_initial;  // 1: weights hold a first state
+} mf_linalg_recurrence;
+
+// out: 24 doubles: the sum, what is to be added to it, the sum of absolute values; then, where the sum is
+// exact, bits for NaN, ∞ and −∞ that were met, and 20 limbs: limb i counts 2^(32 i) units of 2^-149, of
+// products 2^-298. y is NULL but for products.
+int32_t mf_linalg_sum(const mf_linalg_summing *how, const float *x, const float *y, double *out, mf_call *call);
+// out = (x - mean) / sqrt(variance + number) of each row, by weight and plus bias unless NULL: these have
+// `heads` rows, and row r takes row r % heads of them.
+int32_t mf_linalg_layer_norm(const mf_linalg_rows *sizes, const uint8_t *x, const float *weight, const float *bias,
+                             uint8_t *out, mf_call *call);
+// out = number * tanh(x / number), rows * columns of them.
+int32_t mf_linalg_soft_cap(const mf_linalg_rows *sizes, const uint8_t *x, uint8_t *out, mf_call *call);
+// out[b, h] = w[h] x[b, h]: x is rows × heads × columns, w heads × outputs × columns.
+int32_t mf_linalg_head_linear(const mf_linalg_rows *sizes, const uint8_t *x, const uint8_t *w, uint8_t *out,
+                              mf_call *call);
+// out[b, t] = tanh(W x[b, t] + R out[b, t - 1] + bias). weights: W, R (d × d each), bias (d), then perhaps the
+// states before the first step (batch × d). out: batch × steps × d.
+int32_t mf_linalg_recurrent(const mf_linalg_recurrence *sizes, const float *x, const float *weights, float *out,
+                            mf_call *call);
+
+// ---- linear algebra: products, on plain arrays
+typedef enum mf_linalg_type {
+  MF_F32 = 0,
+  MF_F16 = 1,
+  MF_BF16 = 2,
+} mf_linalg_type;
+
+// What a product ran: mf_call.variants is one of them.
+typedef enum mf_linalg_variant {
+  MF_GEMM_PACKED = 1,   // both operands packed
+  MF_GEMM_PLACED = 2,   // one of them read where it lies
+  MF_GEMM_SPLIT = 4,    // threads share the inner dimension
+  MF_GEMV_ROWS = 8,     // a sum a row
+  MF_GEMV_COLUMNS = 16, // rows added up
+  MF_GEMV_SPLIT = 32,   // threads share the inner dimension
+} mf_linalg_variant;
+
+// C = alpha op(A) op(B) + beta C: op(A) is m × k, op(B) k × n, C m × n. Lines: elements between rows. 72 bytes.
+typedef struct mf_linalg_product {
+  double m;
+  double n;
+  double k;
+  double line_a;
+  double line_b;
+  double line_c;
+  float alpha;
+  float beta;  // 0: C is not read
+  uint32_t type_a;  // mf_linalg_type
+  uint32_t type_b;
+  uint32_t transpose_a;  // whether A, as it lies, is k × m
+  uint32_t transpose_b;
+} mf_linalg_product;
+
+// y = alpha W x + beta y + bias, for each of batch matrices with its own x and y. 64 bytes.
+typedef struct mf_linalg_vectors {
+  double n;
+  double k;
+  double batch;
+  double line;       // elements between rows of W
+  double line_bias;  // elements between biases; 0: one for all
+  float alpha;
+  float beta;        // 0: y is not read
+  uint32_t type_w;   // mf_linalg_type
+  uint32_t type_x;   // of y too
+  uint32_t type_bias;
+  uint32_t columns;  // W is k × n, not n × k
+} mf_linalg_vectors;
+
+// c must not overlap a or b.
+int32_t mf_linalg_gemm(const mf_linalg_product *product, const void *a, const void *b, float *c, mf_call *call);
+// bias may be null. y must not overlap the others.
+int32_t mf_linalg_gemv(const mf_linalg_vectors *product, const void *w, const void *x, const void *bias, void *y,
+                       mf_call *call);
+
+// ---- linalg: factorizations
+// What they ran, as bits of mf_call.variants.
+typedef enum mf_linalg_factor_variant {
+  MF_LINALG_QR_MGS = 1,
+  MF_LINALG_QR_BLOCKED = 2,
+  MF_LINALG_QR_HOUSEHOLDER = 4,
+  MF_LINALG_QR_PANEL_MGS = 8,   // some panel was made orthonormal a column at a time
+  MF_LINALG_QR_COMPLETE = 16,   // dependent columns were replaced
+  MF_LINALG_GRAM_FUSED = 32,    // Z = Aᵀ(AV), A read once
+  MF_LINALG_SVD_BANDED = 64,
+  MF_LINALG_SVD_NAIVE = 128,
+  MF_LINALG_PROJECT = 256,
+  MF_LINALG_UPDATE = 512,
+  MF_LINALG_EIGEN = 1024,
+  MF_LINALG_GEMM_AV_AT_B = 2048,  // B = AV, then Z = AᵀB
+} mf_linalg_factor_variant;
+
+// 32 bytes.
+typedef struct mf_linalg_qr_options {
+  double m;
+  double n;
+  double tolerance;  // columns whose rest is below this much of their length are dependent; negative: n * 2^-23
+  uint32_t method;   // 0 the fastest, 1 a column at a time, 2 blocked, 3 Householder's
+  uint32_t reserved;
+} mf_linalg_qr_options;
+
+// 48 bytes.
+typedef struct mf_linalg_svd_options {
+  double m;
+  double n;
+  double k;
+  double tolerance;        // stops when no value changes by more than this much of the largest; 0: never
+  uint32_t iterations;     // at most
+  uint32_t band;           // columns of V a band; 0: all
+  uint32_t product;        // of Aᵀ(AV): 0 one pass over A, 1 plain loops, 2 two products
+  uint32_t rayleigh_ritz;  // 1: U and V are rotated at the end
+} mf_linalg_svd_options;
+
+// A = QR, A of m × n, m >= n. q: m × n, orthonormal also where A lacks rank; r: n × n, its diagonal not negative and
+// zero in the rows of dependent columns. Refuses what is not finite, naming its row.
+int32_t mf_linalg_qr(const mf_linalg_qr_options *options, const float *a, float *q, float *r, uint32_t *rank,
+                     mf_call *call);
+// c = Qᵀv: Q is nx × d.
+int32_t mf_linalg_project(const mf_sizes *sizes, const float *q, const float *v, float *c, mf_call *call);
+// out = v − Qc.
+int32_t mf_linalg_update(const mf_sizes *sizes, const float *q, const float *c, const float *v, float *out,
+                         mf_call *call);
+// start: n × k. usv: U (m × k), k singular values, largest first, V (n × k). result: iterations done, 1 where the
+// tolerance was met, values above n * 2^-23 of the largest.
+int32_t mf_linalg_topk_svd(const mf_linalg_svd_options *options, const float *a, const float *start, float *usv,
+                           uint32_t *result, mf_call *call);
+// Of a symmetric n × n matrix, of which the lower triangle is read: values, largest first; vectors: n × n, a column each.
+int32_t mf_linalg_eigen_symmetric(uint32_t n, const double *a, double *values, double *vectors, mf_call *call);
 
 #endif

@@ -119,6 +119,11 @@ typedef struct cpu_kernels {
   // Runs `rounds` rounds of independent fused multiply-adds; returns the flops done.
   double (*peak_fma)(uint64_t rounds);
   float (*read_all)(const float *x, uint64_t count);
+  const struct cpu_factor *factor;  // those of factorizations: cpu_factor.h
+  const struct cpu_gemm_kernels *gemm;  // of products
+  // Sums of n rows of k numbers by x, and of n columns; of w's type, cpu_type, in rows `line` apart.
+  void (*gemv_rows)(uint32_t type, const void *w, size_t line, uint64_t n, uint64_t k, const float *x, float *sums);
+  void (*gemv_columns)(uint32_t type, const void *w, size_t line, uint64_t n, uint64_t k, const float *x, float *sums);
 } cpu_kernels;
 
 // The tables this machine can run, best first; returns how many.

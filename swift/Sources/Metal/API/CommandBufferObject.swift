@@ -22,6 +22,8 @@ final class CommandBufferObject: MTLCommandBuffer, @unchecked Sendable {
   // The rest changes under the lock.
   private var state = MTLCommandBufferStatus.notEnqueued
   private var parts = [Part()]
+  /// What the first part begins with, where it is nothing else.
+  private var recorded: RecordedCommands?
   private var problem: MTLCommandBufferError?
   private var name: String?
   private var nextPartIndex = 0
@@ -39,6 +41,16 @@ final class CommandBufferObject: MTLCommandBuffer, @unchecked Sendable {
     self.queue = queue
     retainedReferences = descriptor.retainedReferences
     errorOptions = descriptor.errorOptions
+  }
+
+  /// One that replays.
+  init(_ queue: QueueObject, _ recording: MetalRecording) {
+    self.queue = queue
+    retainedReferences = true
+    errorOptions = []
+    parts = [Part(commands: recording.recorded.commands)]
+    recorded = recording.recorded
+    name = recording.label
   }
 
   deinit { if !wasCommitted { queue.freePlace() } }
@@ -72,7 +84,27 @@ final class CommandBufferObject: MTLCommandBuffer, @unchecked Sendable {
   var described: String { label.map { "command buffer \"\($0)\"" } ?? "a command buffer" }
 
   /// Changes what is recorded. An encoder that was not ended may be used after the commit: it comes too late.
-  func encode(_ change: (inout [Part]) -> Void) { lock.holding { if !wasCommitted { change(&parts) } } }
+  func encode(_ change: (inout [Part]) -> Void) {
+    lock.holding {
+      if wasCommitted { return }
+      recorded = nil
+      change(&parts)
+    }
+  }
+
+  /// What was encoded, for a recording.
+  func recordedCommands() throws(MTLCommandBufferError) -> [EngineCommand] {
+    let taken = lock.holding { (parts, wasCommitted, problem) }
+    if let problem = taken.2 { throw problem }
+    if taken.1 { throw MTLCommandBufferError(.internal, "Cannot record \(described): it was committed before") }
+    if let openEncoder {
+      throw MTLCommandBufferError(.internal, "Cannot record \(described): \(openEncoder) was not ended")
+    }
+    guard taken.0.count == 1 else {
+      throw MTLCommandBufferError(.internal, "Cannot record \(described): it reads sizes from memory")
+    }
+    return taken.0[0].commands
+  }
 
   // MARK: commit
 
@@ -121,7 +153,9 @@ final class CommandBufferObject: MTLCommandBuffer, @unchecked Sendable {
       if kernelTimes.end == 0 { kernelTimes.end = monotonicSeconds() }
       nextPartIndex += 1
       partUnderWay = true
-      return CommandBatch(label: name, commands: commands, scheduled: { self.scheduledByEngine() }) { self.partEnded($0) }
+      return CommandBatch(
+        label: name, commands: commands, recorded: problem == nil ? recorded : nil,
+        scheduled: { self.scheduledByEngine() }, finished: { self.partEnded($0) })
     }
   }
 

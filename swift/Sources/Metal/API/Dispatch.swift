@@ -43,22 +43,19 @@ struct DispatchPlan {
     }
     self.pipeline = pipeline
     self.threadgroup = threadgroup
-    var arguments = [EngineArgument?](repeating: nil, count: pipeline.kernel.parameters.count)
-    var threadgroupBytes = [Int](repeating: 0, count: arguments.count)
-    for (i, parameter) in pipeline.kernel.parameters.enumerated() {
-      switch parameter.kind {
-      case .buffer(let index, _, _, _):
-        guard pipeline.function.takes(parameter) else { continue }
-        let least = pipeline.argumentBytes[i]
-        let about = Argument(pipeline, parameter.name, "buffer", index, encoder.place)
-        arguments[i] = try Self.argument(index < Limits.buffers ? encoder.slots[index] : .empty, least, about)
-      case .threadgroup(let index):
-        guard pipeline.function.takes(parameter) else { continue }
-        threadgroupBytes[i] = index < Limits.buffers ? encoder.threadgroupLengths[index] : 0
-        if threadgroupBytes[i] == 0 {
-          throw Argument(pipeline, parameter.name, "threadgroup", index, encoder.place).wrong("its length is not set")
-        }
-      case .builtin: break
+    let count = pipeline.argumentBytes.count
+    var arguments = [EngineArgument?](repeating: nil, count: count)
+    var threadgroupBytes: [Int] = []
+    for wanted in pipeline.wanted {
+      let index = wanted.index
+      if wanted.isThreadgroup {
+        if threadgroupBytes.isEmpty { threadgroupBytes = [Int](repeating: 0, count: count) }
+        let length = index < Limits.buffers ? encoder.threadgroupLengths[index] : 0
+        if length == 0 { throw Argument(pipeline, wanted, encoder.place).wrong("its length is not set") }
+        threadgroupBytes[wanted.parameter] = length
+      } else {
+        arguments[wanted.parameter] = try Self.argument(
+          index < Limits.buffers ? encoder.slots[index] : .empty, wanted, Argument(pipeline, wanted, encoder.place))
       }
     }
     self.arguments = arguments
@@ -69,30 +66,29 @@ struct DispatchPlan {
   /// Names an argument in messages.
   private struct Argument {
     let pipeline: PipelineObject
-    let name: String
-    let kind: String
-    let index: Int
+    let wanted: PipelineObject.Wanted
     let place: String
 
-    init(_ pipeline: PipelineObject, _ name: String, _ kind: String, _ index: Int, _ place: String) {
+    init(_ pipeline: PipelineObject, _ wanted: PipelineObject.Wanted, _ place: String) {
       self.pipeline = pipeline
-      self.name = name
-      self.kind = kind
-      self.index = index
+      self.wanted = wanted
       self.place = place
     }
 
     func wrong(_ why: String) -> MTLCommandBufferError {
-      MTLCommandBufferError(
+      let name = pipeline.kernel.parameters[wanted.parameter].name
+      let kind = wanted.isThreadgroup ? "threadgroup" : "buffer"
+      return MTLCommandBufferError(
         .invalidResource,
-        "Cannot dispatch kernel \"\(pipeline.kernel.name)\": argument \"\(name)\" [[\(kind)(\(index))]]: \(why)"
+        "Cannot dispatch kernel \"\(pipeline.kernel.name)\": argument \"\(name)\" [[\(kind)(\(wanted.index))]]: \(why)"
           + (place.isEmpty ? "" : " (in \(place))"))
     }
   }
 
-  private static func argument(_ slot: ComputeEncoderObject.Slot, _ least: Int, _ about: @autoclosure () -> Argument)
-    throws(MTLCommandBufferError) -> EngineArgument
-  {
+  private static func argument(
+    _ slot: ComputeEncoderObject.Slot, _ wanted: PipelineObject.Wanted, _ about: @autoclosure () -> Argument
+  ) throws(MTLCommandBufferError) -> EngineArgument {
+    let least = wanted.least
     switch slot {
     case .empty: throw about().wrong("it is not set")
     case .bytes(let bytes):
@@ -101,6 +97,10 @@ struct DispatchPlan {
     case .buffer(let buffer, let offset):
       guard buffer.length - offset >= least else {
         throw about().wrong("it needs \(least) bytes, and from offset \(offset) \(buffer.described) has \(buffer.length - offset)")
+      }
+      // A GPU that reads elsewhere is lost.
+      guard offset & (wanted.alignment - 1) == 0 else {
+        throw about().wrong("its offset must be a multiple of \(wanted.alignment) bytes, as its elements are, not \(offset)")
       }
       return .buffer(buffer.allocation, offset: offset)
     }
@@ -144,10 +144,9 @@ struct DispatchPlan {
     guard !isLarge, !layer.multipliedReportingOverflow(by: threads.depth).overflow else {
       throw wrong("a grid of \(threads.described) threads has more than 2⁶³")
     }
-    let name = pipeline.kernel.name
     return EngineDispatch(
       pipeline: pipeline.engine, arguments: arguments, threadgroupBytes: threadgroupBytes, threads: threads,
-      threadsPerThreadgroup: threadgroup, label: place.isEmpty ? name : "\(name) (in \(place))")
+      threadsPerThreadgroup: threadgroup, kernel: pipeline.kernel.name, place: place)
   }
 }
 

@@ -13,9 +13,13 @@ class EncoderObject {
   private let kind: String
   private var hasEnded = false
   private var debugGroups: [String] = []
+  private var knownPlace: String?
 
   var label: String? {
-    didSet { if !hasEnded { buffer.openEncoder = described } }
+    didSet {
+      knownPlace = nil
+      if !hasEnded { buffer.openEncoder = described }
+    }
   }
 
   init(_ buffer: CommandBufferObject, _ kind: String) {
@@ -28,10 +32,14 @@ class EncoderObject {
   var device: any MTLDevice { owner }
   var described: String { label.map { "\(kind) command encoder \"\($0)\"" } ?? "a \(kind) command encoder" }
 
-  /// Where a command was encoded, as far as labels tell.
+  /// Where a command was encoded, as far as labels tell. What the command buffer is called counts as it was when
+  /// this encoder, or its groups, last got a name.
   var place: String {
+    if let knownPlace { return knownPlace }
     let names = [buffer.label].compactMap { $0 } + buffer.debugGroups + [label].compactMap { $0 } + debugGroups
-    return names.joined(separator: "/")
+    let place = names.joined(separator: "/")
+    knownPlace = place
+    return place
   }
 
   func endEncoding() {
@@ -43,9 +51,13 @@ class EncoderObject {
 
   func insertDebugSignpost(_ string: String) {}
 
-  func pushDebugGroup(_ string: String) { debugGroups.append(string) }
+  func pushDebugGroup(_ string: String) {
+    debugGroups.append(string)
+    knownPlace = nil
+  }
 
   func popDebugGroup() {
+    knownPlace = nil
     if debugGroups.popLast() == nil { fail(.internal, "Cannot pop a debug group of \(described): none is open") }
   }
 

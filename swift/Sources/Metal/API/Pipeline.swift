@@ -44,6 +44,21 @@ final class PipelineObject: MTLComputePipelineState {
   let maxTotalThreadsPerThreadgroup: Int
   let staticThreadgroupMemoryLength: Int
   let argumentBytes: [Int]
+  let argumentAlignments: [Int]
+  let wanted: [Wanted]
+
+  /// An argument that dispatches must have. Plain numbers: dispatches are many.
+  struct Wanted {
+    /// Index among the kernel's parameters.
+    let parameter: Int
+    /// Index in the table of buffers, or of threadgroup memory.
+    let index: Int
+    let isThreadgroup: Bool
+    /// Bytes that must lie behind it.
+    let least: Int
+    /// What its offset must be a multiple of.
+    let alignment: Int
+  }
 
   init(_ function: FunctionObject, label: String?, maxThreads: Int = 0) throws {
     self.function = function
@@ -53,6 +68,18 @@ final class PipelineObject: MTLComputePipelineState {
     maxTotalThreadsPerThreadgroup = maxThreads > 0 ? min(most, maxThreads) : most
     staticThreadgroupMemoryLength = engine.staticThreadgroupMemoryLength
     argumentBytes = engine.argumentBytes
+    argumentAlignments = engine.argumentAlignments
+    let (bytes, alignments) = (argumentBytes, argumentAlignments)
+    wanted = function.kernel.parameters.enumerated().compactMap { i, parameter in
+      guard function.takes(parameter) else { return nil }
+      switch parameter.kind {
+      case .buffer(let index, _, _, _):
+        return Wanted(parameter: i, index: index, isThreadgroup: false, least: bytes[i], alignment: alignments[i])
+      case .threadgroup(let index):
+        return Wanted(parameter: i, index: index, isThreadgroup: true, least: 0, alignment: 1)
+      case .builtin: return nil
+      }
+    }
   }
 
   var device: any MTLDevice { function.library.owner }

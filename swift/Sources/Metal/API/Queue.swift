@@ -60,11 +60,20 @@ final class QueueObject: MTLCommandQueue, @unchecked Sendable {
 
   /// Waits until there is room for one more.
   func makeCommandBuffer(descriptor: MTLCommandBufferDescriptor) -> (any MTLCommandBuffer)? {
+    takePlace()
+    return CommandBufferObject(self, descriptor)
+  }
+
+  func makeCommandBuffer(replaying recording: MetalRecording) -> any MTLCommandBuffer {
+    takePlace()
+    return CommandBufferObject(self, recording)
+  }
+
+  private func takePlace() {
     lock.holding {
       while alive >= most { freed.wait(lock) }
       alive += 1
     }
-    return CommandBufferObject(self, descriptor)
   }
 
   /// A command buffer finished, or was given up.

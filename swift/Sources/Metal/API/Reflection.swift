@@ -25,6 +25,8 @@ public protocol MTLBinding: AnyObject, Sendable {
 public protocol MTLBufferBinding: MTLBinding {
   /// Bytes that must lie behind a reference; 0 for pointers, whose extent the kernel decides.
   var bufferDataSize: Int { get }
+  /// What the offset of a buffer must be a multiple of.
+  var bufferAlignment: Int { get }
 }
 
 public protocol MTLThreadgroupBinding: MTLBinding {}
@@ -34,11 +36,12 @@ public final class MTLComputePipelineReflection: Sendable {
   public let bindings: [any MTLBinding]
 
   init(_ pipeline: PipelineObject) {
-    bindings = zip(pipeline.kernel.parameters, pipeline.argumentBytes).compactMap { parameter, bytes in
+    bindings = pipeline.kernel.parameters.enumerated().compactMap { i, parameter in
+      let (bytes, alignment) = (pipeline.argumentBytes[i], pipeline.argumentAlignments[i])
       let isUsed = pipeline.function.takes(parameter)
       return switch parameter.kind {
       case .buffer(let index, _, _, let isWritable):
-        BufferBinding(parameter.name, index, isWritable ? .readWrite : .readOnly, bytes, isUsed)
+        BufferBinding(parameter.name, index, isWritable ? .readWrite : .readOnly, bytes, alignment, isUsed)
       case .threadgroup(let index): ThreadgroupBinding(parameter.name, index, isUsed)
       case .builtin: nil
       }
@@ -63,10 +66,12 @@ private class BindingObject: @unchecked Sendable {
 
 private final class BufferBinding: BindingObject, MTLBufferBinding, @unchecked Sendable {
   let bufferDataSize: Int
+  let bufferAlignment: Int
   var type: MTLBindingType { .buffer }
 
-  init(_ name: String, _ index: Int, _ access: MTLBindingAccess, _ bytes: Int, _ isUsed: Bool) {
+  init(_ name: String, _ index: Int, _ access: MTLBindingAccess, _ bytes: Int, _ alignment: Int, _ isUsed: Bool) {
     bufferDataSize = bytes
+    bufferAlignment = alignment
     super.init(name, index, access, isUsed)
   }
 }

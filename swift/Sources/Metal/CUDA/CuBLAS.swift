@@ -8,6 +8,7 @@ final class CuBLAS: @unchecked Sendable {
   private let create: @convention(c) (UnsafeMutablePointer<Handle?>) -> Int32
   private let destroy: @convention(c) (Handle) -> Int32
   private let setStream: @convention(c) (Handle, OpaquePointer) -> Int32
+  private let setWorkspace: @convention(c) (Handle, UInt, Int) -> Int32
   private let statusName: (@convention(c) (Int32) -> UnsafePointer<CChar>?)?
   private let multiply:
     @convention(c) (
@@ -21,6 +22,7 @@ final class CuBLAS: @unchecked Sendable {
     create = try library.function("cublasCreate_v2")
     destroy = try library.function("cublasDestroy_v2")
     setStream = try library.function("cublasSetStream_v2")
+    setWorkspace = try library.function("cublasSetWorkspace_v2")
     statusName = library.optional("cublasGetStatusName")
     multiply = try library.function("cublasGemmEx_64")
     let property: @convention(c) (Int32, UnsafeMutablePointer<Int32>) -> Int32 = try library.function(
@@ -32,12 +34,21 @@ final class CuBLAS: @unchecked Sendable {
     }.joined(separator: ".")
   }
 
-  /// The context must be current.
-  func makeHandle(stream: OpaquePointer) throws -> Handle {
+  /// What cuBLAS takes on the largest devices if left alone.
+  static let workspaceBytes = 32 << 20
+
+  /// The context must be current. The workspace is the caller's, as products in graphs keep its place.
+  func makeHandle(stream: OpaquePointer, workspace: UInt, _ bytes: Int) throws -> Handle {
     var handle: Handle?
     try check(create(&handle), "start cuBLAS")
     guard let handle else { throw EngineError.failed("Cannot start cuBLAS") }
-    try check(setStream(handle, stream), "start cuBLAS")
+    do {
+      try check(setStream(handle, stream), "start cuBLAS")
+      try check(setWorkspace(handle, workspace, bytes), "start cuBLAS")
+    } catch {
+      destroyHandle(handle)
+      throw error
+    }
     return handle
   }
 

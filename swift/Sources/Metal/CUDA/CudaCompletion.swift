@@ -46,10 +46,18 @@ final class CudaCompletion: @unchecked Sendable {
   private let changed = Condition()
   private var pending: [Entry] = []
   private var closed = false
+  /// Recordings that keep graphs for this queue, which go with it.
+  private var recordings: [Recording] = []
+  private var mostRecordings = 64
+
+  private struct Recording {
+    weak var commands: RecordedCommands?
+    let queue: UInt64
+  }
   private var events: [OpaquePointer] = []
   private var arenas: [Arena] = []
-  private var products: (library: CuBLAS, handle: CuBLAS.Handle)?
-  private var clock: CudaClock
+  private var products: (library: CuBLAS, handle: CuBLAS.Handle, room: CudaMemory.Block)?
+  private let clock: CudaClock
 
   init(_ context: CudaContext, _ memory: CudaMemory) throws {
     self.context = context
@@ -58,7 +66,7 @@ final class CudaCompletion: @unchecked Sendable {
     var made: OpaquePointer?
     try context.check(context.driver.cuStreamCreate(&made, CU.streamNonBlocking), "make a queue")
     stream = made!
-    clock = try CudaClock(context, stream)
+    clock = try context.clock(stream)
     let started = startThread { [self] in run() }
     guard started else { throw EngineError.failed("Cannot make a queue: no thread could be started") }
   }
@@ -82,6 +90,16 @@ final class CudaCompletion: @unchecked Sendable {
     entry.announced = true
     changed.wakeAll()
     lock.release()
+  }
+
+  func remember(_ commands: RecordedCommands, _ queue: UInt64) {
+    lock.acquire()
+    defer { lock.release() }
+    if recordings.count >= mostRecordings {
+      recordings.removeAll { $0.commands == nil }
+      mostRecordings = max(64, recordings.count * 2)
+    }
+    recordings.append(Recording(commands: commands, queue: queue))
   }
 
   func runningKernels() -> [String] {
@@ -112,25 +130,44 @@ final class CudaCompletion: @unchecked Sendable {
     }
   }
 
-  /// Under the queue's lock.
-  func multiply(_ job: EngineMultiply) throws {
-    if products == nil {
-      let library = try CudaLibraries.shared.cublas()
-      try context.enter()
-      products = (library, try library.makeHandle(stream: stream))
+  func giveArena(_ arena: Arena) {
+    lock.acquire()
+    arenas.append(arena)
+    lock.release()
+  }
+
+  /// Starts cuBLAS, the first time. Under the queue's lock, as multiply.
+  func prepareProducts() throws {
+    guard products == nil else { return }
+    let library = try CudaLibraries.shared.cublas()
+    try context.enter()
+    let room = try memory.allocate(CuBLAS.workspaceBytes, .device)
+    do {
+      let handle = try library.makeHandle(stream: stream, workspace: room.address, CuBLAS.workspaceBytes)
+      products = (library, handle, room)
+    } catch {
+      memory.release(room)
+      throw error
     }
+  }
+
+  func multiply(_ job: EngineMultiply) throws {
     if let products { try products.library.encode(job, products.handle) }
   }
 
   private func run() {
     _ = try? context.enter()
     while let entry = next() { finish(entry) }
+    for recording in recordings { recording.commands?.forget(recording.queue) }
+    recordings = []
     let driver = context.driver
     for arena in arenas { release(arena) }
     guard (try? context.enter()) != nil else { return }
-    if let products { products.library.destroyHandle(products.handle) }
+    if let products {
+      products.library.destroyHandle(products.handle)
+      memory.release(products.room)
+    }
     for event in events { _ = driver.cuEventDestroy(event) }
-    clock.end(driver)
     _ = driver.cuStreamDestroy(stream)
   }
 
@@ -145,13 +182,14 @@ final class CudaCompletion: @unchecked Sendable {
   }
 
   private func finish(_ entry: Entry) {
-    var times = (start: CudaClock.now(), end: CudaClock.now())
+    let now = CudaClock.now()
+    var times = (start: now, end: now, free: entry.start)
     if let loss = context.loss(kernels: entry.end == nil ? [] : entry.kernels) {
       entry.fail(loss)
     } else if let end = entry.end {
       let code = wait(end)
       if code == 0 {
-        times = clock.place(context.driver, entry.start, end)
+        times = clock.place(entry.start, end)
       } else if code == CU.deinitialized {
         // The process ends, and the driver went first: nobody waits for an answer.
         while true { pause() }
@@ -163,7 +201,7 @@ final class CudaCompletion: @unchecked Sendable {
     lock.acquire()
     pending.removeFirst()
     if let end = entry.end { events.append(end) }
-    if let start = entry.start, let free = clock.keeps(start) { events.append(free) }
+    if let free = times.free { events.append(free) }
     if let arena = entry.arena { arenas.append(arena) }
     lock.release()
     let finished = entry.batch?.finished

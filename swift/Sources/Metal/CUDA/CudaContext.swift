@@ -9,6 +9,8 @@ final class CudaContext: @unchecked Sendable {
   private let lock = Mutex()
   private var handle: OpaquePointer?
   private var loss: String?
+  private let clockLock = Mutex()
+  private var madeClock: CudaClock?
   /// Kernels of the first batch that is known to have been under way.
   private var suspects: [String] = []
 
@@ -41,6 +43,16 @@ final class CudaContext: @unchecked Sendable {
       throw EngineError.failed("Cannot use CUDA device \(device): \(driver.describe(code))")
     }
     handle = made
+    return made
+  }
+
+  /// One for all streams; made with the first, which must be idle.
+  func clock(_ stream: OpaquePointer) throws -> CudaClock {
+    clockLock.acquire()
+    defer { clockLock.release() }
+    if let madeClock { return madeClock }
+    let made = try CudaClock(self, stream)
+    madeClock = made
     return made
   }
 

@@ -42,6 +42,32 @@ final class CudaEngine: Engine, @unchecked Sendable {
     architecture = context.attribute(CU.Device.major) * 10 + context.attribute(CU.Device.minor)
   }
 
+  var facts: MetalDeviceFacts {
+    func known(_ value: Int) -> Int? { value > 0 ? value : nil }
+    return MetalDeviceFacts(
+      driver: CudaEngine.kernelDriver, cores: known(context.attribute(CU.Device.multiprocessors)),
+      l2Bytes: known(context.attribute(CU.Device.l2Bytes)),
+      clockMHz: known(context.attribute(CU.Device.clockKilohertz) / 1000))
+  }
+
+  func versions() -> [(name: String, version: String)] {
+    let version = context.driver.version
+    var found = [("cuda", "\(version / 1000).\(version % 1000 / 10)")]
+    if let nvrtc = try? CudaLibraries.shared.nvrtc() { found.append(("nvrtc", "\(nvrtc.major).\(nvrtc.minor)")) }
+    if let cublas = try? CudaLibraries.shared.cublas() { found.append(("cublas", cublas.version)) }
+    return found.map { (name: $0.0, version: $0.1) }
+  }
+
+  /// "580.82.07", of "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.82.07  …": the driver's API tells only
+  /// CUDA's version.
+  private static let kernelDriver: String? = {
+    guard let bytes = readFile("/proc/driver/nvidia/version") else { return nil }
+    let line = String(decoding: bytes, as: UTF8.self).prefix { $0 != "\n" }
+    return line.split(separator: " ").first { word in
+      word.contains(".") && word.allSatisfy { $0 == "." || $0.isNumber }
+    }.map(String.init)
+  }()
+
   func allocate(_ length: Int, _ storage: MTLStorageMode) throws -> Allocation {
     try CudaAllocation(memory, length, storage == .private ? .device : .host)
   }

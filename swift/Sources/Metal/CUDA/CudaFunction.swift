@@ -18,8 +18,12 @@ final class CudaFunction: @unchecked Sendable {
   /// Of all the entry's parameters, each on 16 bytes, and the grid behind them.
   let valueBytes: Int
   let argumentBytes: [Int]
+  let argumentAlignments: [Int]
   let maxThreads: Int
   let sharedBytes: Int
+  /// Whether it waits by itself for the kernel before it (mtl_start), and may be set up while that one ends:
+  /// half a microsecond or more less from each kernel to the next.
+  let waits: Bool
   /// Bit by parameter: a constant reference whose value travels with the launch.
   let inlined: UInt64
 
@@ -44,9 +48,12 @@ final class CudaFunction: @unchecked Sendable {
     do {
       try context.check(driver.cuModuleGetFunction(&found, module!, "mtl_entry"), "load kernel \(kernel.name)")
       handle = found!
-      argumentBytes = try CudaFunction.readArgumentBytes(context, module!, parameters.count)
+      let said = try CudaFunction.readArguments(context, module!, parameters.count)
+      argumentBytes = said.map(Metal.argumentBytes)
+      argumentAlignments = said.map(argumentAlignment)
       maxThreads = try CudaFunction.attribute(context, found!, CU.Function.maxThreads)
       sharedBytes = try CudaFunction.attribute(context, found!, CU.Function.sharedBytes)
+      waits = try CudaFunction.attribute(context, found!, CU.Function.virtualArchitecture) >= 90
     } catch {
       _ = driver.cuModuleUnload(module!)
       throw error
@@ -99,7 +106,7 @@ final class CudaFunction: @unchecked Sendable {
     return Int(value)
   }
 
-  private static func readArgumentBytes(_ context: CudaContext, _ module: OpaquePointer, _ count: Int) throws -> [Int] {
+  private static func readArguments(_ context: CudaContext, _ module: OpaquePointer, _ count: Int) throws -> [UInt32] {
     guard count > 0 else { return [] }
     var (address, bytes): (UInt, Int) = (0, 0)
     try context.check(
@@ -109,6 +116,6 @@ final class CudaFunction: @unchecked Sendable {
     }
     var sizes = [UInt32](repeating: 0, count: count)
     try context.check(context.driver.cuMemcpyDtoH(&sizes, address, 4 * count), "find a kernel's arguments")
-    return sizes.map(Int.init)
+    return sizes
   }
 }

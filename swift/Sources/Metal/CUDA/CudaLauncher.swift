@@ -8,9 +8,20 @@ final class CudaLauncher {
   /// One entry a parameter: 64 and the grid at most.
   private let pointers = UnsafeMutablePointer<UnsafeMutableRawPointer?>.allocate(capacity: 72)
 
-  init() {}
+  /// A CUlaunchConfig, and its one attribute.
+  private let config = UnsafeMutablePointer<UInt>.allocate(capacity: 7 + 9)
+
+  init() {
+    config.initialize(repeating: 0, count: 7 + 9)
+    // CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION: 1
+    config[7] = 6
+    config[8] = 1
+    config[5] = UInt(bitPattern: config + 7)
+    config[6] = 1
+  }
 
   deinit {
+    config.deallocate()
     values.deallocate()
     pointers.deallocate()
   }
@@ -82,7 +93,7 @@ final class CudaLauncher {
         at += CudaFunction.aligned(slot.bytes) - 16
       case .threadgroup:
         value.storeBytes(of: UInt32(truncatingIfNeeded: shared), as: UInt32.self)
-        shared += CudaFunction.aligned(dispatch.threadgroupBytes[slot.parameter])
+        if !dispatch.threadgroupBytes.isEmpty { shared += CudaFunction.aligned(dispatch.threadgroupBytes[slot.parameter]) }
       }
     }
     let (threads, group) = (dispatch.threads, dispatch.threadsPerThreadgroup)
@@ -98,6 +109,14 @@ final class CudaLauncher {
       words[i * 3] = UInt32(size.width)
       words[i * 3 + 1] = UInt32(size.height)
       words[i * 3 + 2] = UInt32(size.depth)
+    }
+    if function.waits, let launch = driver.cuLaunchKernelEx {
+      config[0] = UInt(groups.width) | UInt(groups.height) << 32
+      config[1] = UInt(groups.depth) | UInt(group.width) << 32
+      config[2] = UInt(group.height) | UInt(group.depth) << 32
+      config[3] = UInt(shared)
+      config[4] = UInt(bitPattern: stream)
+      return launch(config, function.handle, pointers, nil)
     }
     return driver.cuLaunchKernel(
       function.handle, UInt32(groups.width), UInt32(groups.height), UInt32(groups.depth),

@@ -32,6 +32,7 @@ final class CudaPipeline: EnginePipeline, @unchecked Sendable {
   var maxTotalThreadsPerThreadgroup: Int { standard.maxThreads }
   var staticThreadgroupMemoryLength: Int { standard.sharedBytes }
   var argumentBytes: [Int] { standard.argumentBytes }
+  var argumentAlignments: [Int] { standard.argumentAlignments }
 
   /// The form for these arguments; compiles it if it is the first to ask.
   func function(for arguments: [EngineArgument?]) throws -> CudaFunction {

@@ -8,6 +8,7 @@ final class CudaQueue: EngineQueue, @unchecked Sendable {
   private let completion: CudaCompletion
   private let stream: OpaquePointer
   private let lock = Mutex()
+  private let number = CudaQueue.nextNumber()
   // Used again by every batch.
   private let launcher = CudaLauncher()
   private var functions: [CudaFunction] = []
@@ -26,7 +27,7 @@ final class CudaQueue: EngineQueue, @unchecked Sendable {
     let entry = CudaCompletion.Entry(batch)
     lock.acquire()
     memory.batchStarts()
-    encode(batch.commands, entry)
+    if let recorded = batch.recorded { replay(recorded, entry) } else { encode(batch.commands, entry) }
     completion.append(entry)
     lock.release()
     batch.scheduled()
@@ -40,58 +41,130 @@ final class CudaQueue: EngineQueue, @unchecked Sendable {
       let count = prepare(commands, entry)
       if !staged.isEmpty {
         try start(entry)
-        try upload(entry)
+        entry.arena = try upload(entry)
       }
       launcher.arena = entry.arena?.device.address ?? 0
       var next = 0
       for index in 0..<count {
-        switch commands[index] {
-        case .dispatch(let dispatch):
-          if entry.start == nil { try start(entry) }
-          let code = launcher.launch(dispatch, functions[next], context.driver, stream)
-          next += 1
-          if code != 0 { try refuse(code, dispatch, entry) }
-        case .copy(let from, let fromOffset, let to, let toOffset, let length):
-          guard length > 0 else { continue }
+        let command = commands[index]
+        if !command.isEvent, entry.start == nil { try start(entry) }
+        try issue(command, &next, entry)
+      }
+    } catch {
+      entry.fail(error)
+    }
+    finishEncoding(entry)
+  }
+
+  private func issue(_ command: EngineCommand, _ next: inout Int, _ entry: CudaCompletion.Entry) throws {
+    let driver = context.driver
+    switch command {
+    case .dispatch(let dispatch):
+      let code = launcher.launch(dispatch, functions[next], driver, stream)
+      next += 1
+      if code != 0 { try refuse(code, dispatch, entry) }
+    case .copy(let from, let fromOffset, let to, let toOffset, let length):
+      guard length > 0 else { return }
+      try check(
+        driver.cuMemcpyAsync(to.address + UInt(toOffset), from.address + UInt(fromOffset), length, stream), "copy", entry)
+    case .fill(let target, let range, let value):
+      guard !range.isEmpty else { return }
+      try check(
+        driver.cuMemsetD8Async(target.address + UInt(range.lowerBound), value, range.count, stream), "fill", entry)
+    case .signal(let event, let value):
+      try check(driver.cuStreamWriteValue64(stream, try own(event).address, value, 0), "signal an event", entry)
+    case .wait(let event, let value):
+      let event = try own(event)
+      // Counters only grow: what has come needs no wait.
+      if event.signaledValue >= value { return }
+      try check(driver.cuStreamWaitValue64(stream, event.address, value, CU.waitAtLeast), "wait for an event", entry)
+    case .multiply(let job): try completion.multiply(job)
+    }
+  }
+
+  // MARK: recordings
+
+  /// From the second time on as graphs, where the driver lets it: each queue its own, as a graph runs once at
+  /// a time.
+  private func replay(_ recorded: RecordedCommands, _ entry: CudaCompletion.Entry) {
+    let known = recorded.kept(for: number) {
+      completion.remember(recorded, number)
+      return CudaReplay(context, memory)
+    }
+    if known.isKnown, !known.isRefused, known.steps.isEmpty {
+      do { try build(known, recorded.commands, entry) } catch {
+        known.clear()
+        known.isRefused = true
+      }
+    }
+    known.isKnown = true
+    guard !known.steps.isEmpty, let graphs = context.driver.graphs else { return encode(recorded.commands, entry) }
+    do {
+      try context.enter()
+      for step in known.steps {
+        switch step {
+        case .graph(let graph):
           try start(entry)
-          try check(
-            context.driver.cuMemcpyAsync(to.address + UInt(toOffset), from.address + UInt(fromOffset), length, stream),
-            "copy", entry)
-        case .fill(let target, let range, let value):
-          guard !range.isEmpty else { continue }
-          try start(entry)
-          try check(
-            context.driver.cuMemsetD8Async(target.address + UInt(range.lowerBound), value, range.count, stream), "fill",
-            entry)
-        case .signal(let event, let value):
-          try check(
-            context.driver.cuStreamWriteValue64(stream, try own(event).address, value, 0), "signal an event", entry)
-        case .wait(let event, let value):
-          let event = try own(event)
-          // Counters only grow: what has come needs no wait.
-          if event.signaledValue >= value { continue }
-          try check(
-            context.driver.cuStreamWaitValue64(stream, event.address, value, CU.waitAtLeast), "wait for an event", entry
-          )
-        case .multiply(let job):
-          try start(entry)
-          try completion.multiply(job)
+          try check(graphs.cuGraphLaunch(graph, stream), "replay", entry)
+        case .event(let index):
+          var none = 0
+          try issue(recorded.commands[index], &none, entry)
         }
       }
     } catch {
       entry.fail(error)
     }
-    functions.removeAll(keepingCapacity: true)
     finishEncoding(entry)
   }
+
+  /// What does not fit is left to the plain way, which says why.
+  private func build(_ replay: CudaReplay, _ commands: [EngineCommand], _ entry: CudaCompletion.Entry) throws {
+    try context.enter()
+    let probe = CudaCompletion.Entry(CommandBatch(label: nil, commands: [], scheduled: {}, finished: { _ in }))
+    guard let capture = CudaCapture(context, stream), prepare(commands, probe) == commands.count else {
+      throw EngineError.failed("Cannot record a graph")
+    }
+    if !staged.isEmpty { replay.arena = try upload(probe) }
+    launcher.arena = replay.arena?.device.address ?? 0
+    var next = 0
+    var index = 0
+    while index < commands.count {
+      if commands[index].isEvent {
+        replay.steps.append(.event(index))
+        index += 1
+        continue
+      }
+      let graph = try capture.graph {
+        while index < commands.count, !commands[index].isEvent {
+          try issue(commands[index], &next, entry)
+          index += 1
+        }
+      }
+      replay.steps.append(.graph(graph))
+    }
+  }
+
+  private static let numbers = Mutex()
+  nonisolated(unsafe) private static var lastNumber: UInt64 = 0
+
+  private static func nextNumber() -> UInt64 {
+    numbers.acquire()
+    defer { numbers.release() }
+    lastNumber += 1
+    return lastNumber
+  }
+
+  // MARK: parts of a batch
 
   /// Finds the functions, compiling forms of them that nobody asked for before, and gathers the bytes that
   /// kernels read through pointers. Returns how many commands can be encoded; the next one's error is noted.
   private func prepare(_ commands: [EngineCommand], _ entry: CudaCompletion.Entry) -> Int {
     staged.removeAll(keepingCapacity: true)
+    functions.removeAll(keepingCapacity: true)
     for (index, command) in commands.enumerated() {
-      guard case .dispatch(let dispatch) = command else { continue }
       do {
+        if case .multiply = command { try completion.prepareProducts() }
+        guard case .dispatch(let dispatch) = command else { continue }
         guard let pipeline = dispatch.pipeline as? CudaPipeline, pipeline.context === context else {
           throw EngineError.invalid("Cannot run \(dispatch.label): its pipeline belongs to another device")
         }
@@ -107,13 +180,14 @@ final class CudaQueue: EngineQueue, @unchecked Sendable {
     return commands.count
   }
 
-  private func upload(_ entry: CudaCompletion.Entry) throws {
+  /// The bytes stay there until the arena is given back.
+  private func upload(_ entry: CudaCompletion.Entry) throws -> CudaCompletion.Arena {
     let arena = try completion.takeArena(staged.count)
-    entry.arena = arena
     staged.withUnsafeBytes { arena.host.contents!.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
-    try check(
-      context.driver.cuMemcpyAsync(arena.device.address, arena.host.address, staged.count, stream), "copy arguments",
-      entry)
+    let code = context.driver.cuMemcpyAsync(arena.device.address, arena.host.address, staged.count, stream)
+    if code != 0 { completion.giveArena(arena) }
+    try check(code, "copy arguments", entry)
+    return arena
   }
 
   /// Once a batch, before its first work: waits for other queues at its head are not its time.
@@ -125,6 +199,7 @@ final class CudaQueue: EngineQueue, @unchecked Sendable {
   }
 
   private func finishEncoding(_ entry: CudaCompletion.Entry) {
+    functions.removeAll(keepingCapacity: true)
     do {
       try context.enter()
       let event = try completion.takeEvent()
@@ -154,6 +229,16 @@ final class CudaQueue: EngineQueue, @unchecked Sendable {
     switch code {
     case 1, CU.launchOutOfResources: throw EngineError.invalid("Cannot \(what): \(context.driver.describe(code))")
     default: try check(code, what, entry)
+    }
+  }
+}
+
+extension EngineCommand {
+  /// Whether it is about order alone.
+  fileprivate var isEvent: Bool {
+    switch self {
+    case .signal, .wait: true
+    case .dispatch, .copy, .fill, .multiply: false
     }
   }
 }

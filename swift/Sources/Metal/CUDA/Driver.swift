@@ -58,9 +58,40 @@ final class CudaDriver: @unchecked Sendable {
       UnsafeMutablePointer<UnsafeMutableRawPointer?>,
       UnsafeMutableRawPointer?
     ) -> Code
+  /// A launch with attributes; nil where a driver lacks it.
+  let cuLaunchKernelEx:
+    (
+      @convention(c) (
+        UnsafeRawPointer, Handle, UnsafeMutablePointer<UnsafeMutableRawPointer?>, UnsafeMutableRawPointer?
+      ) -> Code
+    )?
+
+  /// Work that is described once and started as one.
+  struct Graphs {
+    let cuStreamBeginCapture: @convention(c) (Handle, UInt32) -> Code
+    let cuStreamEndCapture: @convention(c) (Handle, Out<Handle?>) -> Code
+    let cuGraphInstantiate: @convention(c) (Out<Handle?>, Handle, UInt64) -> Code
+    let cuGraphLaunch: @convention(c) (Handle, Handle) -> Code
+    let cuGraphDestroy: @convention(c) (Handle) -> Code
+    let cuGraphExecDestroy: @convention(c) (Handle) -> Code
+
+    /// nil where a driver lacks one of them.
+    fileprivate init?(_ library: LoadedLibrary) {
+      do {
+        cuStreamBeginCapture = try library.function("cuStreamBeginCapture_v2")
+        cuStreamEndCapture = try library.function("cuStreamEndCapture")
+        cuGraphInstantiate = try library.function("cuGraphInstantiateWithFlags")
+        cuGraphLaunch = try library.function("cuGraphLaunch")
+        cuGraphDestroy = try library.function("cuGraphDestroy")
+        cuGraphExecDestroy = try library.function("cuGraphExecDestroy")
+      } catch { return nil }
+    }
+  }
+  let graphs: Graphs?
 
   init(_ library: LoadedLibrary) throws {
     path = library.path
+    graphs = Graphs(library)
     let cuDriverGetVersion: @convention(c) (Out<Int32>) -> Code = try library.function("cuDriverGetVersion")
     var number: Int32 = 0
     _ = cuDriverGetVersion(&number)
@@ -105,6 +136,7 @@ final class CudaDriver: @unchecked Sendable {
     cuEventSynchronize = try library.function("cuEventSynchronize")
     cuEventElapsedTime = try library.function("cuEventElapsedTime")
     cuLaunchKernel = try library.function("cuLaunchKernel")
+    cuLaunchKernelEx = library.optional("cuLaunchKernelEx")
   }
 
   /// "CUDA error 700 (CUDA_ERROR_ILLEGAL_ADDRESS: an illegal memory access was encountered)"
@@ -134,7 +166,10 @@ enum CU {
   static let deinitialized: Int32 = 4
 
   enum Device {
+    static let clockKilohertz: Int32 = 13
+    static let multiprocessors: Int32 = 16
     static let integrated: Int32 = 18
+    static let l2Bytes: Int32 = 38
     static let major: Int32 = 75
     static let minor: Int32 = 76
     static let sharedMemoryOptIn: Int32 = 97
@@ -142,6 +177,7 @@ enum CU {
   }
   enum Function {
     static let maxThreads: Int32 = 0
+    static let virtualArchitecture: Int32 = 5
     static let sharedBytes: Int32 = 1
     static let maxDynamicShared: Int32 = 8
   }
@@ -150,4 +186,5 @@ enum CU {
   static let streamNonBlocking: UInt32 = 1
   static let eventBlockingSync: UInt32 = 1
   static let waitAtLeast: UInt32 = 0
+  static let captureRelaxed: UInt32 = 2
 }

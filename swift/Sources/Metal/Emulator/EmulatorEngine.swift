@@ -61,6 +61,10 @@ final class EmulatorEngine: Engine, @unchecked Sendable {
   func makeQueue(_ label: String?) throws -> any EngineQueue { try EmulatorQueue(self) }
   func makeEvent() throws -> any EngineEvent { EmulatorEvent() }
 
+  // A processor's say nothing of a GPU.
+  var facts: MetalDeviceFacts { MetalDeviceFacts() }
+  func versions() -> [(name: String, version: String)] { [] }
+
   private func compiler() throws -> EmulatorCompiler {
     try lock.holding {
       if let madeCompiler { return madeCompiler }

@@ -6,6 +6,7 @@ final class EmulatorPipeline: EnginePipeline, @unchecked Sendable {
   let maxTotalThreadsPerThreadgroup: Int
   let staticThreadgroupMemoryLength: Int
   let argumentBytes: [Int]
+  let argumentAlignments: [Int]
 
   private let module: OpaquePointer
   private let emission: Emission
@@ -26,7 +27,8 @@ final class EmulatorPipeline: EnginePipeline, @unchecked Sendable {
     self.kernel = kernel
     self.emission = emission
     let bytes = mtl_module_argument_bytes(module)!
-    argumentBytes = kernel.parameters.indices.map { Int(bytes[$0]) }
+    argumentBytes = kernel.parameters.indices.map { Metal.argumentBytes(bytes[$0]) }
+    argumentAlignments = kernel.parameters.indices.map { argumentAlignment(bytes[$0]) }
     staticThreadgroupMemoryLength = Int(mtl_module_threadgroup_bytes(module))
     maxTotalThreadsPerThreadgroup = min(1024, kernel.maxTotalThreads ?? 1024)
     labels = kernel.parameters.map { strdup(EmulatorPipeline.label($0)) }
@@ -45,7 +47,9 @@ final class EmulatorPipeline: EnginePipeline, @unchecked Sendable {
     try bytes.reserve(dispatch.arguments)
     for index in arguments.indices {
       arguments[index].label = UnsafePointer(labels[index])
-      arguments[index].threadgroup_bytes = UInt32(dispatch.threadgroupBytes[index])
+      if !dispatch.threadgroupBytes.isEmpty {
+        arguments[index].threadgroup_bytes = UInt32(dispatch.threadgroupBytes[index])
+      }
       switch dispatch.arguments[index] {
       case .buffer(let allocation, let offset)?:
         arguments[index].memory = allocation.memory(at: offset)

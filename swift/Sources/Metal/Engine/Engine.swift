@@ -1,3 +1,5 @@
+import Threading
+
 /// What executes the API of this module: the emulator or CUDA. The API classes validate and record; an
 /// engine allocates, compiles, and runs recorded commands in order.
 protocol Engine: AnyObject, Sendable {
@@ -10,6 +12,9 @@ protocol Engine: AnyObject, Sendable {
   var maxBufferLength: Int { get }
   /// Bytes that can be allocated before it gets slow or fails.
   var recommendedMaxWorkingSetSize: Int { get }
+  var facts: MetalDeviceFacts { get }
+  /// Of the libraries that it uses, by name.
+  func versions() -> [(name: String, version: String)]
 
   /// Throws `EngineError.outOfMemory`.
   func allocate(_ length: Int, _ storage: MTLStorageMode) throws -> Allocation
@@ -51,7 +56,13 @@ protocol EnginePipeline: AnyObject, Sendable {
   var staticThreadgroupMemoryLength: Int { get }
   /// By parameter of the kernel: the bytes that a reference needs behind it, 0 for the others.
   var argumentBytes: [Int] { get }
+  /// By parameter of the kernel: what the address of its buffer must be a multiple of.
+  var argumentAlignments: [Int] { get }
 }
+
+/// What a kernel says of an argument: the bytes behind it, and the alignment's logarithm in the top four bits.
+func argumentBytes(_ said: UInt32) -> Int { Int(said & 0x0fff_ffff) }
+func argumentAlignment(_ said: UInt32) -> Int { 1 << Int(said >> 28) }
 
 /// Runs batches in order, one after the other, without blocking the caller.
 protocol EngineQueue: AnyObject, Sendable {
@@ -69,22 +80,51 @@ protocol EngineEvent: AnyObject, Sendable {
 final class CommandBatch: @unchecked Sendable {
   let label: String?
   let commands: [EngineCommand]
+  /// Where these commands may come again.
+  let recorded: RecordedCommands?
   let scheduled: @Sendable () -> Void
   /// Called once, from any thread, when all is done or the first command failed.
   let finished: @Sendable (BatchResult) -> Void
   init(
-    label: String?, commands: [EngineCommand], scheduled: @escaping @Sendable () -> Void,
-    finished: @escaping @Sendable (BatchResult) -> Void
+    label: String?, commands: [EngineCommand], recorded: RecordedCommands? = nil,
+    scheduled: @escaping @Sendable () -> Void, finished: @escaping @Sendable (BatchResult) -> Void
   ) {
     self.label = label
     self.commands = commands
+    self.recorded = recorded
     self.scheduled = scheduled
     self.finished = finished
   }
 }
 
+/// Commands that are submitted again and again, and what a queue keeps with them to start them sooner.
+final class RecordedCommands: @unchecked Sendable {
+  let commands: [EngineCommand]
+  private let lock = Mutex()
+  private var kept: [UInt64: AnyObject] = [:]
+
+  init(_ commands: [EngineCommand]) { self.commands = commands }
+
+  /// One a queue, by a number that no other queue ever has: their batches may run at once.
+  func kept<T: AnyObject>(for queue: UInt64, _ make: () -> T) -> T {
+    lock.holding {
+      if let known = kept[queue] as? T { return known }
+      let made = make()
+      kept[queue] = made
+      return made
+    }
+  }
+
+  /// The queue is gone, and has nothing under way.
+  func forget(_ queue: UInt64) {
+    let dropped = lock.holding { kept.removeValue(forKey: queue) }
+    withExtendedLifetime(dropped) {}  // freed outside the lock
+  }
+}
+
 struct BatchResult: Sendable {
-  /// Seconds on the host's monotonic clock; their difference is exact, their place is not.
+  /// Seconds on the host's monotonic clock, one clock for all queues of a device; their difference is exact,
+  /// their place is not.
   var gpuStart: Double
   var gpuEnd: Double
   var error: EngineError?
@@ -96,21 +136,39 @@ enum EngineCommand {
   case fill(Allocation, Range<Int>, UInt8)
   case signal(any EngineEvent, UInt64)
   case wait(any EngineEvent, UInt64)
-  case multiply(EngineMultiply)
+  indirect case multiply(EngineMultiply)
 }
 
-/// A validated dispatch: sizes are positive, required arguments are set.
-struct EngineDispatch {
-  var pipeline: any EnginePipeline
+/// A validated dispatch: sizes are positive, required arguments are set. A class, as lists of commands are
+/// read several times, and each read of a struct would count references to all that is in it.
+final class EngineDispatch {
+  let pipeline: any EnginePipeline
   /// By parameter of the kernel; nil for built-in and threadgroup parameters.
-  var arguments: [EngineArgument?]
-  /// By parameter of the kernel: bytes of threadgroup memory, 0 for the others.
-  var threadgroupBytes: [Int]
+  let arguments: [EngineArgument?]
+  /// By parameter of the kernel: bytes of threadgroup memory, 0 for the others; empty where there is none.
+  let threadgroupBytes: [Int]
   /// Threads in all; the threadgroups at the far edges may be partial.
-  var threads: MTLSize
-  var threadsPerThreadgroup: MTLSize
+  let threads: MTLSize
+  let threadsPerThreadgroup: MTLSize
+  /// Where it was encoded, as far as labels tell.
+  let place: String
+  let kernel: String
+
+  init(
+    pipeline: any EnginePipeline, arguments: [EngineArgument?], threadgroupBytes: [Int], threads: MTLSize,
+    threadsPerThreadgroup: MTLSize, kernel: String, place: String
+  ) {
+    self.pipeline = pipeline
+    self.arguments = arguments
+    self.threadgroupBytes = threadgroupBytes
+    self.threads = threads
+    self.threadsPerThreadgroup = threadsPerThreadgroup
+    self.kernel = kernel
+    self.place = place
+  }
+
   /// For messages.
-  var label: String
+  var label: String { place.isEmpty ? kernel : "\(kernel) (in \(place))" }
 }
 
 enum EngineArgument {
@@ -126,6 +184,8 @@ struct EngineMultiply {
     var offset: Int
     var rowBytes: Int
     var element: Element
+
+    var elementBytes: Int { element == .float32 ? 4 : 2 }
   }
   var left: Matrix
   var right: Matrix

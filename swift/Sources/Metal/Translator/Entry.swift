@@ -38,7 +38,9 @@ enum Entry {
       let most = kernel.launchBounds ?? "1024"
       let bounds = "\(most), (\(most)) < 512 ? 512 / (\(most)) : 1"
       lines.append("extern \"C\" __global__ void __launch_bounds__(\(bounds)) mtl_entry(\(declared.joined(separator: ", "))) {")
-      lines.append("  if (mtl_outside(mtl_t)) return;")
+      lines.append("  bool mtl_idle = mtl_outside(mtl_t);")
+      lines.append("  mtl_start();")
+      lines.append("  if (mtl_idle) return;")
       lines += locals.map { "  " + $0 }
     } else {
       lines.append("extern \"C\" const unsigned mtl_argument_bytes[] = { \(bytes.joined(separator: ", ")) };")

@@ -79,7 +79,31 @@ final class GPUDevice: @unchecked Sendable {
       + "\"unifiedMemory\":\(raw.hasUnifiedMemory),\"maxBufferBytes\":\(raw.maxBufferLength),"
       + "\"workingSetBytes\":\(raw.recommendedMaxWorkingSetSize),"
       + "\"maxThreadsPerThreadgroup\":[\(most.width),\(most.height),\(most.depth)],"
-      + "\"maxThreadgroupMemory\":\(raw.maxThreadgroupMemoryLength)}"
+      + "\"maxThreadgroupMemory\":\(raw.maxThreadgroupMemoryLength)\(facts)}"
+  }
+
+  /// What only some engines tell.
+  private var facts: String {
+    #if os(Linux)
+      let facts = metalDeviceFacts(raw)
+      let all: [(name: String, value: String?)] = [
+        ("driver", facts.driver?.json), ("cores", facts.cores.map { "\($0)" }),
+        ("l2Bytes", facts.l2Bytes.map { "\($0)" }), ("clockMHz", facts.clockMHz.map { "\($0)" }),
+      ]
+      return all.map { name, value in value.map { ",\"\(name)\":\($0)" } ?? "" }.joined()
+    #else
+      return ""
+    #endif
+  }
+
+  /// Of the libraries behind it.
+  var versions: String {
+    #if os(Linux)
+      let all = metalDeviceVersions(raw)
+      return "{" + all.map { "\($0.name.json):\($0.version.json)" }.joined(separator: ",") + "}"
+    #else
+      return "{}"
+    #endif
   }
 }
 
@@ -134,6 +158,11 @@ public func gpuDescribe(_ object: UInt32, _ text: UnsafeMutablePointer<UInt32>, 
       }
     try Text.give(json, text)
   }
+}
+
+@_cdecl("mf_gpu_versions")
+public func gpuVersions(_ device: UInt32, _ text: UnsafeMutablePointer<UInt32>, _ call: Call) -> Int32 {
+  call.run("read versions") { try Text.give(try HandleTable.shared.find(device, GPUDevice.self).versions, text) }
 }
 
 @_cdecl("mf_gpu_memory")

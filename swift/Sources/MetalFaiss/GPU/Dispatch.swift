@@ -25,11 +25,7 @@ extension Program {
     }
     var at = MemoryLayout<mf_gpu_dispatch>.size
     for index in 0..<arguments { try bind(command, &at, index, arguments, pipeline, encoder) }
-    if let declared = pipeline.arguments {
-      for (index, argument) in declared.enumerated() where index >= arguments && argument?.isUsed == true {
-        throw wrongCount(pipeline, arguments)
-      }
-    }
+    if arguments < pipeline.leastArguments { throw wrongCount(pipeline, arguments) }
     guard command.count - at >= memories * 4 else { throw Failure.shape("the command is cut short") }
     var dynamic = 0
     for index in 0..<memories {
@@ -86,18 +82,16 @@ extension Program {
     }
     let argument = command.loadUnaligned(fromByteOffset: at, as: mf_gpu_argument.self)
     at += MemoryLayout<mf_gpu_argument>.size
-    var declared: GPUPipeline.Argument?
-    if let all = pipeline.arguments {
-      guard index < all.count else { throw wrongCount(pipeline, count) }
-      declared = all[index]
-    }
+    let isKnown = pipeline.arguments != nil
+    guard !isKnown || index < pipeline.needs.count else { throw wrongCount(pipeline, count) }
+    let (least, alignment) = isKnown ? pipeline.needs[index] : (0, 1)
     if argument.buffer == UInt32.max {
       let length = Int(argument.length)
       guard length > 0, length <= Self.mostInline else {
         throw Failure.shape("\(length) bytes cannot go by value: 1 to \(Self.mostInline) can")
       }
       guard length <= command.count - at else { throw Failure.shape("the command is cut short") }
-      if let declared, declared.least > length { throw tooSmall(pipeline, declared, index, length) }
+      if least > length { throw tooSmall(pipeline, index, length) }
       encoder.setBytes(command.baseAddress! + at, length: length, index: index)
       at += (length + 7) & ~7
     } else {
@@ -105,7 +99,12 @@ extension Program {
       let range = try buffer.range(argument.offset, 0)
       let left = buffer.bytes - range.lowerBound
       // Nothing is read of an empty buffer that stands for an empty array.
-      if let declared, declared.least > left, buffer.bytes > 0 { throw tooSmall(pipeline, declared, index, left) }
+      if least > left, buffer.bytes > 0 { throw tooSmall(pipeline, index, left) }
+      guard range.lowerBound & (alignment - 1) == 0 else {
+        throw Failure.value(
+          "argument \(index), \"\(pipeline.arguments?[index]?.name ?? "")\", of kernel \"\(pipeline.name)\" must begin at a "
+            + "multiple of \(alignment) bytes, not at \(range.lowerBound)")
+      }
       encoder.setBuffer(buffer.raw, offset: range.lowerBound, index: index)
     }
   }
@@ -115,9 +114,11 @@ extension Program {
       "kernel \"\(pipeline.name)\" takes \(pipeline.arguments?.count ?? 0) arguments (\(pipeline.signature)), got \(count)")
   }
 
-  private func tooSmall(_ pipeline: GPUPipeline, _ argument: GPUPipeline.Argument, _ index: Int, _ bytes: Int) -> Failure {
-    .shape(
-      "argument \(index), \"\(argument.name)\", of kernel \"\(pipeline.name)\" needs \(argument.least) bytes, got \(bytes)")
+  private func tooSmall(_ pipeline: GPUPipeline, _ index: Int, _ bytes: Int) -> Failure {
+    let argument = pipeline.arguments?[index]
+    return .shape(
+      "argument \(index), \"\(argument?.name ?? "")\", of kernel \"\(pipeline.name)\" needs \(argument?.least ?? 0) bytes, "
+        + "got \(bytes)")
   }
 
   private func text(_ size: MTLSize) -> String { "\(size.width) × \(size.height) × \(size.depth)" }

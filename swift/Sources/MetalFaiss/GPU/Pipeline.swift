@@ -7,6 +7,8 @@ final class GPUPipeline: @unchecked Sendable {
     let name: String
     /// Bytes that must lie behind a pointer or reference.
     let least: Int
+    /// What its offset must be a multiple of.
+    let alignment: Int
     let isUsed: Bool
   }
 
@@ -15,6 +17,10 @@ final class GPUPipeline: @unchecked Sendable {
   let name: String
   /// By index of the buffer; nil where the kernel has none. No array where Metal told nothing.
   let arguments: [Argument?]?
+  /// The same as plain numbers, for dispatches: bytes and alignment; (0, 1) where the kernel has none.
+  let needs: [(least: Int, alignment: Int)]
+  /// How many must be given at least.
+  let leastArguments: Int
   let maxThreads: Int
   /// Bytes of threadgroup variables in its body.
   let threadgroupMemory: Int
@@ -37,7 +43,10 @@ final class GPUPipeline: @unchecked Sendable {
     raw = state
     self.device = device
     self.name = name
-    arguments = reflection.map(Self.table)
+    let table = reflection.map(Self.table)
+    arguments = table
+    needs = (table ?? []).map { ($0?.least ?? 0, $0?.alignment ?? 1) }
+    leastArguments = (table?.lastIndex { $0?.isUsed == true } ?? -1) + 1
     maxThreads = state.maxTotalThreadsPerThreadgroup
     threadgroupMemory = state.staticThreadgroupMemoryLength
   }
@@ -47,7 +56,9 @@ final class GPUPipeline: @unchecked Sendable {
     for binding in reflection.bindings {
       guard let buffer = binding as? any MTLBufferBinding, binding.index >= 0, binding.index < 31 else { continue }
       while arguments.count <= binding.index { arguments.append(nil) }
-      arguments[binding.index] = Argument(name: binding.name, least: buffer.bufferDataSize, isUsed: binding.isUsed)
+      arguments[binding.index] = Argument(
+        name: binding.name, least: buffer.bufferDataSize, alignment: max(1, buffer.bufferAlignment),
+        isUsed: binding.isUsed)
     }
     return arguments
   }

@@ -8,7 +8,12 @@ final class EncodedProgram {
   fileprivate(set) var dispatches = 0
   fileprivate var objects: [AnyObject] = []
 
-  fileprivate init(_ buffer: any MTLCommandBuffer) { self.buffer = buffer }
+  init(_ buffer: any MTLCommandBuffer, threads: Double = 0, dispatches: Int = 0, objects: [AnyObject] = []) {
+    self.buffer = buffer
+    self.threads = threads
+    self.dispatches = dispatches
+    self.objects = objects
+  }
 
   /// Lets go of buffers and pipelines.
   func release() { objects = [] }
@@ -51,7 +56,8 @@ struct Program {
     else { throw Failure.value("the stream is of \(device.raw.name), but not all that its commands use") }
   }
 
-  func encode() throws -> EncodedProgram {
+  /// A stream of the same device.
+  func encode(on stream: GPUStream) throws -> EncodedProgram {
     guard let buffer = stream.queue.makeCommandBuffer() else {
       throw Failure.device("\(stream.device.raw.name) makes no command buffer")
     }
@@ -77,6 +83,10 @@ struct Program {
           encoded.dispatches += 1
         case MF_COPY.rawValue: try copy(Self.read(command), try encoders.blit())
         case MF_FILL.rawValue: try fill(Self.read(command), try encoders.blit())
+        case MF_MULTIPLY.rawValue:
+          encoders.end()
+          encoded.threads += try multiply(Self.read(command), into: buffer)
+          encoded.dispatches += 1
         case MF_SIGNAL.rawValue, MF_AWAIT.rawValue:
           let sync: mf_gpu_sync = try Self.read(command)
           let event = try object(sync.event, events)

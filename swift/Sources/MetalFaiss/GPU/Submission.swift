@@ -1,33 +1,39 @@
 import CMetalFaiss
 import Metal
 
-/// A command buffer under way, with all that it uses.
-final class Submission: @unchecked Sendable {
+/// What mf_gpu_wait waits for.
+class Awaited: @unchecked Sendable {
   let gate = Gate<mf_gpu_times>()
+}
+
+/// A command buffer under way, with all that it uses.
+final class Submission: Awaited, @unchecked Sendable {
   private let work: EncodedProgram
   private var committed = 0.0
 
   init(_ work: EncodedProgram) { self.work = work }
 
-  func commit() {
+  /// `then` is told whether it failed, before anybody who waits.
+  func commit(then: @escaping @Sendable (Result<mf_gpu_times, any Error>) -> Void) {
     // The closure keeps this object, and so buffers and pipelines, until all is done.
-    work.buffer.addCompletedHandler { buffer in self.finish(buffer) }
+    work.buffer.addCompletedHandler { buffer in
+      let result = self.result(buffer)
+      then(result)
+      self.gate.open(result)
+      self.work.release()
+    }
     committed = now()
     work.buffer.commit()
   }
 
-  private func finish(_ buffer: any MTLCommandBuffer) {
+  private func result(_ buffer: any MTLCommandBuffer) -> Result<mf_gpu_times, any Error> {
     let seconds = now() - committed
-    if let error = buffer.error {
-      gate.open(.failure(Failure(of: error)))
-    } else {
-      gate.open(
-        .success(
-          mf_gpu_times(
-            done: 1, gpu_seconds: buffer.gpuEndTime - buffer.gpuStartTime, cpu_seconds: seconds,
-            threads: work.threads, dispatches: Double(work.dispatches))))
-    }
-    work.release()
+    if let error = buffer.error { return .failure(Failure(of: error)) }
+    let (start, end) = (buffer.gpuStartTime, buffer.gpuEndTime)
+    return .success(
+      mf_gpu_times(
+        done: 1, gpu_seconds: end - start, cpu_seconds: seconds, threads: work.threads,
+        dispatches: Double(work.dispatches), gpu_start: start, gpu_end: end))
   }
 }
 
@@ -53,9 +59,7 @@ public func gpuCommit(
   call.run("commit") {
     let stream = try HandleTable.shared.find(stream, GPUStream.self)
     let bytes = UnsafeRawBufferPointer(start: try given(program), count: try count(bytes, "bytes"))
-    let submission = Submission(try Program(bytes, stream).encode())
-    out.pointee = try HandleTable.shared.insert(submission)
-    submission.commit()
+    out.pointee = try stream.commit(try Program(bytes, stream).encode(on: stream))
   }
 }
 
@@ -64,7 +68,7 @@ public func gpuWait(_ submission: UInt32, _ seconds: Double, _ times: UnsafeMuta
   -> Int32
 {
   call.run("run the command buffer") {
-    let submission = try HandleTable.shared.find(submission, Submission.self)
+    let submission = try HandleTable.shared.find(submission, Awaited.self)
     times.pointee = mf_gpu_times()
     var left = seconds
     repeat {

@@ -1,0 +1,7 @@
+// Written by `deno task tune`. Text, not JSON: whoever reads a damaged table says which it is.
+import table0 from "../../data/tuning/cpu-avx512_bf16.json" with { type: "text" };
+
+/** Text of each shipped table, by key of the device. */
+export const shipped: Readonly<Record<string, string>> = {
+  "cpu-avx512_bf16": table0,
+};
