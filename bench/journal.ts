@@ -51,7 +51,12 @@ export async function runExperiment(
     return { id, title, conclusion, rows, verdict: { outcome: "not testable", ratio: null, text } };
   }
   console.log(line((column) => COLUMNS[column]![0]));
-  const context = journalContext(backend, { device, quick, measure });
+  // Every sample is kept in the results: some tens say enough.
+  const context = journalContext(backend, {
+    device,
+    quick,
+    measure: { ...measure, maxSamples: 60 },
+  });
   for await (const row of experiment.run(context)) {
     rows.push(row);
     console.log(line((column) => COLUMNS[column]![2](row)));

@@ -17,7 +17,7 @@ import { gpuSuite } from "./gpu_bench.ts";
 import { ivfSuite } from "./ivf_bench.ts";
 import { type JournalResult, runExperiment } from "./journal.ts";
 import { kmeansSuite } from "./kmeans_bench.ts";
-import { gemmSuite, layerNormSuite, qrSuite, svdSuite } from "./linalg_bench.ts";
+import { gemmSuite, gemvBlasSuite, layerNormSuite, qrSuite, svdSuite } from "./linalg_bench.ts";
 import { plural, startPeers } from "./peers.ts";
 import { recipesSuite } from "./recipes_bench.ts";
 import { residentSuite } from "./resident_bench.ts";
@@ -35,6 +35,7 @@ const SUITES: Record<string, Suite> = {
   gemv: gemvSuite,
   qr: qrSuite,
   svd: svdSuite,
+  "gemv-blas": gemvBlasSuite,
   layernorm: layerNormSuite,
   resident: residentSuite,
 };

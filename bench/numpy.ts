@@ -12,6 +12,8 @@ export interface NumpyDescription {
   blasProbe: Record<string, number>;
 }
 
+const AS_IT_IS = "as it is";
+
 /** One process a number of threads: OpenBLAS takes it at its start. */
 export class Numpy implements AsyncDisposable {
   readonly description: NumpyDescription;
@@ -25,10 +27,13 @@ export class Numpy implements AsyncDisposable {
     this.#processes = processes;
   }
 
-  /** Starts NumPy with one thread and with as many as ours, with the core type that is fastest. */
+  /**
+   * Starts NumPy with one thread and with as many as ours: as it is, and with the OpenBLAS core type that
+   * is fastest, for OpenBLAS does not know every processor.
+   */
   static async start(python: string, threads: number): Promise<Numpy> {
     const blasProbe: Record<string, number> = {};
-    const settings: [string, Record<string, string>][] = [["as it is", {}]];
+    const settings: [string, Record<string, string>][] = [[AS_IT_IS, {}]];
     for (const core of await coreTypes()) settings.push([core, { OPENBLAS_CORETYPE: core }]);
     let best = settings[0]!;
     for (const setting of settings) {
@@ -40,9 +45,12 @@ export class Numpy implements AsyncDisposable {
       if (blasProbe[setting[0]]! < blasProbe[best[0]]!) best = setting;
     }
     const processes = [];
-    for (const count of new Set([1, threads])) {
-      const process = await open(python, count, best[1]);
-      processes.push({ name: `numpy, ${plural(count)}`, process });
+    for (const [core, variables] of new Set([settings[0]!, best])) {
+      for (const count of new Set([1, threads])) {
+        const process = await open(python, count, variables);
+        const suffix = core === AS_IT_IS ? "" : ` as ${core}`;
+        processes.push({ name: `numpy${suffix}, ${plural(count)}`, process });
+      }
     }
     const description = await processes[0]!.process.ask<NumpyDescription>("hello");
     return new Numpy({ ...description, blasProbe }, processes);

@@ -1,10 +1,9 @@
 """Runs NumPy (OpenBLAS and LAPACK) for bench/linalg_bench.ts: the protocol of peer.py."""
 
-import json
-import sys
 import time
 
 import numpy as np
+from peer_protocol import serve
 
 arrays = {}
 
@@ -41,9 +40,7 @@ def layer_norm(x, eps):
 WORK = {
     "gemm": lambda a, b: a @ b,
     "at_b": lambda a, b: a.T @ b,
-    "z_step": lambda a, v: a.T @ (a @ v),
     "gemv": lambda w, x: w @ x,
-    "gemv_nn": lambda w, x: x @ w,
     "qr": np.linalg.qr,
     "svd": lambda a, v: subspace(a, v, 4),
     "layer_norm": lambda x: layer_norm(x, np.float32(1e-6)),
@@ -63,13 +60,5 @@ def timed(request):
     return times
 
 
-OPERATIONS = {f.__name__: f for f in (hello, array, free, timed)}
-
 if __name__ == "__main__":
-    for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            answer = {"ok": OPERATIONS[request["op"]](request)}
-        except Exception as error:  # the other side names the request
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), flush=True)
+    serve(hello, array, free, timed)

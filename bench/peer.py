@@ -5,13 +5,12 @@ neither side pays for the conversation.
 """
 
 import ctypes
-import json
 import os
-import sys
 import time
 
 import faiss
 import numpy as np
+from peer_protocol import serve
 
 arrays = {}
 indexes = {}
@@ -156,16 +155,5 @@ def kmeans(request):
     return ms
 
 
-OPERATIONS = {
-    f.__name__: f
-    for f in (hello, array, flat, read, brute_force, free, timed, result, kmeans)
-}
-
 if __name__ == "__main__":
-    for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            answer = {"ok": OPERATIONS[request["op"]](request)}
-        except Exception as error:  # the other side names the request
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), flush=True)
+    serve(hello, array, flat, read, brute_force, free, timed, result, kmeans)

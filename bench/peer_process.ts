@@ -24,7 +24,7 @@ export class PeerProcess implements AsyncDisposable {
     variables: Record<string, string | undefined> = {},
   ) {
     this.#folder = folder;
-    const env = { ...Deno.env.toObject() };
+    const env = { ...Deno.env.toObject(), PYTHONDONTWRITEBYTECODE: "1" } as Record<string, string>;
     for (const [name, value] of Object.entries(variables)) {
       if (value === undefined) delete env[name];
       else env[name] = value;

@@ -4,11 +4,9 @@ Searches are what one writes with PyTorch: a matrix product in float32, norms, t
 files or are drawn here and written to one, so that both sides have the same.
 """
 
-import json
-import sys
-
 import numpy as np
 import torch
+from peer_protocol import serve
 
 DEVICE = "cuda"
 # Bytes of a distance matrix at a time.
@@ -213,13 +211,5 @@ def worked(request):
     return [ms / calls for ms in times(batch, request["count"])]
 
 
-OPERATIONS = {f.__name__: f for f in (hello, draw, array, free, ivf, timed, result, worked)}
-
 if __name__ == "__main__":
-    for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            answer = {"ok": OPERATIONS[request["op"]](request)}
-        except Exception as error:  # the other side names the request
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), flush=True)
+    serve(hello, draw, array, free, ivf, timed, result, worked)

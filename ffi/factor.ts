@@ -146,7 +146,7 @@ export function svdRecord(options: SvdRecord): Uint8Array {
   view.setFloat64(8, options.n, true);
   view.setFloat64(16, options.k, true);
   view.setFloat64(24, options.tolerance, true);
-  view.setUint32(32, options.iterations, true);
+  view.setUint32(32, Math.min(options.iterations, 0xffff_ffff), true);
   view.setUint32(36, options.band, true);
   view.setUint32(40, options.product, true);
   view.setUint32(44, Number(options.rayleighRitz), true);

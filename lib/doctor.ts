@@ -7,6 +7,7 @@
 
 import { checkout } from "../ffi/paths.ts";
 import { ABI_VERSION, type Attempt, candidates, openLibrary, remedy } from "../ffi/library.ts";
+import { cpuDevice } from "./backend/cpu/tuned.ts";
 import { describeLibrary, type LibraryInfo } from "./backend/cpu/mod.ts";
 import { emulatorChecks, gpuVariable, type VariableName, variables } from "./env.ts";
 import { gpu, type GpuDevice, type GpuReport, gpuReport } from "./kernel/device.ts";
@@ -64,7 +65,7 @@ async function examine(): Promise<Findings> {
     METALFAISS_BENCH_ITERS: "20",
     METALFAISS_BENCH_WARMUP: "3",
     METALFAISS_BENCH_BACKENDS: "gpu,vendor,cpu",
-  });
+  }, library ? cpuDevice() : undefined);
   const errors = Object.values(all).flatMap(({ error }) => error ?? []);
   advice.push(...new Set(errors));
   const asked = all.METALFAISS_BACKEND.text ?? "auto";

@@ -5,7 +5,14 @@
  */
 
 import { ivfSettings } from "./backend/gpu/ivf_settings.ts";
-import { readVariable, type VariableName, variables } from "./env.ts";
+import {
+  backendVariable,
+  integerVariable,
+  readVariable,
+  threadsVariable,
+  type VariableName,
+  variables,
+} from "./env.ts";
 import { getGemmTiles, linalgSettings } from "./linalg/settings.ts";
 import { type TunedDevice, tuningFor, tuningKey } from "./tuning/mod.ts";
 
@@ -27,16 +34,21 @@ export type KnownValues = Partial<Record<VariableName, string>>;
  *
  * @param device The GPU whose tuning table counts.
  * @param known Values of variables that are not of linear algebra or lists.
+ * @param cpu What the CPU's tuning table goes by.
  */
 export function knobs(
   device: TunedDevice | undefined,
   known: KnownValues = {},
+  cpu?: TunedDevice,
 ): Record<VariableName, Knob> {
   const tile = (sides: readonly number[]) => sides.join("x");
   const flag = (value: boolean) => value ? "1" : "0";
   const about = { device };
-  const readers: Partial<Record<VariableName, () => string>> = {
-    METALFAISS_TUNING: () => tuningName(device),
+  const readers: Partial<Record<VariableName, () => string | undefined>> = {
+    METALFAISS_BACKEND: backendVariable,
+    METALFAISS_THREADS: () => threadsVariable()?.toString(),
+    METALFAISS_TUNING: () =>
+      [cpu, device].flatMap((own) => own ? [tuningName(own)] : []).join(", ") || "no device",
     METALFAISS_GEMM_TILE_AV: () => tile(getGemmTiles(device).av),
     METALFAISS_GEMM_TILE_ATB: () => tile(getGemmTiles(device).atb),
     METALFAISS_GEMM_DB: () => flag(getGemmTiles(device).doubleBuffer),
@@ -52,6 +64,8 @@ export function knobs(
     METALFAISS_SVD_BAND: () => `${linalgSettings(about).svdBand}`,
     METALFAISS_SVD_STREAMS: () => `${linalgSettings(about).svdStreams}`,
     METALFAISS_USE_COMPILE: () => flag(linalgSettings(about).encodeOnce),
+    METALFAISS_BENCH_ITERS: () => integerVariable("METALFAISS_BENCH_ITERS", 1)?.toString(),
+    METALFAISS_BENCH_WARMUP: () => integerVariable("METALFAISS_BENCH_WARMUP")?.toString(),
     METALFAISS_USE_IVF_TOPK: () => flag(ivfSettings(device ?? NO_DEVICE, Infinity).fused),
     METALFAISS_IVF_TPB: () => `${ivfSettings(device ?? NO_DEVICE, Infinity).threads}`,
   };
@@ -73,8 +87,7 @@ export function knobs(
 const NO_DEVICE: TunedDevice = { engine: "none", name: "none" };
 
 /** Which table is in effect. */
-function tuningName(device: TunedDevice | undefined): string {
-  if (device === undefined) return "no GPU";
+function tuningName(device: TunedDevice): string {
   const key = tuningKey(device);
   return Object.keys(tuningFor(device)).length === 0 ? `no table of ${key}` : `${key}.json`;
 }

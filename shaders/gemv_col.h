@@ -61,7 +61,9 @@ template <GemvColumn HOW, uint BN, uint BK, uint TG>
   constexpr uint V = HOW == GEMV_SCALAR || IS_STAGED ? 1 : HOW == GEMV_VEC8 ? 8 : 4;
   // A tile of W, or of x; then the parts of sums.
   constexpr uint TILE = IS_STAGED ? BN * BK / 2 : IS_SHARED ? BK / 2 : 1;
-  threadgroup float memory[TILE > TG ? TILE : TG];
+  // As fours: halves are read from it four at a time.
+  threadgroup float4 fours[((TILE > TG ? TILE : TG) + 3) / 4];
+  threadgroup float* memory = (threadgroup float*)fours;
   threadgroup half* tile = (threadgroup half*)memory;
   uint first = group.x * BN;
   uint share = thread_index / BN;

@@ -22,7 +22,9 @@ template <uint BM, uint BN, uint BK, uint WM, bool TW>
   constexpr uint LINE_A = BK + 8;
   constexpr uint LINE_B = (TW ? BK : BN) + 8;
   constexpr uint HALVES = BM * LINE_A + (TW ? BN : BK) * LINE_B;
-  threadgroup float memory[HALVES / 2 > BM * BN ? HALVES / 2 : BM * BN];
+  // As fours: it is read 16 bytes at a time.
+  threadgroup float4 fours[((HALVES / 2 > BM * BN ? HALVES / 2 : BM * BN) + 3) / 4];
+  threadgroup float* memory = (threadgroup float*)fours;
   threadgroup half* tile_a = (threadgroup half*)memory;
   threadgroup half* tile_b = tile_a + BM * LINE_A;
   uint first = group.x * BN;

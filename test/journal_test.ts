@@ -115,6 +115,55 @@ Deno.test("runTrial() keeps the error of a variant that fails", async () => {
   assert.deepEqual([row!.valid, row!.note], [false, "RangeError: Cannot run: no"]);
 });
 
+Deno.test("runTrial() spoils shared outputs before each variant is checked", async () => {
+  let output = 0;
+  const ways = { writes: () => output = 1, "does nothing": () => {} };
+  const rows = await rowsOf(runTrial<number>("T", {
+    ...trial([]),
+    variants: Object.entries(ways).map(([name, work]) => ({
+      name,
+      run: () => {
+        work();
+        return Promise.resolve({ value: 0, run });
+      },
+    })),
+    poison: () => {
+      output = NaN;
+      return Promise.resolve();
+    },
+    error: () => Math.abs(output - 1),
+  }, context));
+  assert.deepEqual(rows.map(({ valid }) => valid), [true, false]);
+});
+
+Deno.test("verdicts find the shapes and tiles that they are about", async () => {
+  const [row] = await rowsOf(runTrial("T", trial([{ name: "base", value: 1 }]), context));
+  const real = { ...row!, engine: "cuda", isa: "NVIDIA H200", baseline: false };
+  const probe = (note: string, median: number) => ({
+    ...{ ...real, shape: "n=896 k=4864 nt", note },
+    gpuTime: { samples: [median], median, p10: median, p90: median },
+  });
+  const probes = [probe("v2 col", 3), probe("v4 largek_smalln", 1), probe("vendor", 2)];
+  assert.equal(findExperiment("M")!.verdict(probes).ratio, 3);
+  const tile = (shape: string, variant: string, ratio: number) => ({
+    ...{ ...real, shape, variant, ratio },
+  });
+  const tiles = [
+    tile("AV m=1", "32×8", 0.5),
+    tile("AV m=1", "8×32", 9),
+    tile("AᵀB m=1", "8×32", 0.5),
+    tile("AᵀB m=1", "32×8", 9),
+  ];
+  const { verdict } = findExperiment("T1")!;
+  // Elsewhere the claim is 16×16, on M3 the slim tiles.
+  assert.deepEqual([verdict(tiles).outcome, verdict(tiles).ratio], ["confirmed", 2]);
+  const apple = tiles.map((own) => ({ ...own, isa: "Apple M3 Ultra" }));
+  assert.deepEqual([verdict(apple).outcome, verdict(apple).ratio], ["refuted", 0.5]);
+  const split = (shape: string, ratio: number) => tile(shape, "split", ratio);
+  const sizes = [split("AᵀAV m=512 n=256 k=32", 9), split("AᵀAV m=4096 n=512 k=64", 0.5)];
+  assert.equal(findExperiment("X4")!.verdict(sizes).outcome, "refuted");
+});
+
 Deno.test("runTrial() refuses a GPU time of 0", async () => {
   const zero = trial([{ name: "base", value: 1, run: { ...run, gpuSeconds: 0 } }]);
   await assert.rejects(rowsOf(runTrial("T", zero, context)), /GPU time of 0 ms/);

@@ -39,6 +39,8 @@ export interface Trial<T = unknown> {
   /** Sizes, as the journal writes them. */
   shape: string;
   variants: readonly Variant<T>[];
+  /** Spoils outputs that variants share, before each is checked: what one leaves is no other's result. */
+  poison?: () => Promise<void>;
   /** Relative error against float64, of a variant's result. */
   error: (value: T) => number | Promise<number>;
   /** Largest error that is valid. */
@@ -196,6 +198,7 @@ async function check<T>(
     ...{ baseline: variant.baseline ?? false, clock: trial.clock ?? "gpu" },
   };
   try {
+    await trial.poison?.();
     const { value, run } = await variant.run();
     setRun(row, run);
     row.error = await trial.error(value);

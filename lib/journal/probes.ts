@@ -26,15 +26,17 @@ export const matmulProbes: Experiment = {
     const best = (own: readonly JournalRow[], family: RegExp) =>
       Math.min(...own.filter((row) => row.valid && family.test(row.note)).map((row) => time(row)));
     // K-split against whole columns where n is small.
-    const small = shapes.filter(([shape]) => / n=896 /.test(shape))
-      .map(([, own]) => best(own, /^v2/) / best(own, /largek/));
-    const ratio = small.length === 0 ? null : small.reduce((a, b) => a * b) ** (1 / small.length);
+    const small = shapes.filter(([shape]) => /\bn=896 /.test(shape))
+      .map(([, own]) => best(own, /^v2/) / best(own, /largek/))
+      .filter((ratio) => ratio > 0 && ratio < Infinity);
+    const mean = small.reduce((a, b) => a * b, 1) ** (1 / small.length);
+    const ratio = Number.isFinite(mean) && small.length > 0 ? mean : null;
     const judged = judge(rows, ratio, 1.1, "K-split against whole columns at n = 896");
-    const against = shapes.map(([shape, own]) => {
-      const vendor = best(own, /^vendor/);
-      const ours = best(own, /^(v\d|next|tiled)/);
-      return `${shape}: ${(vendor / ours).toFixed(2)}`;
+    const against = shapes.flatMap(([shape, own]) => {
+      const vendor = best(own, /^vendor/) / best(own, /^(v\d|next|tiled)/);
+      return Number.isFinite(vendor) && vendor > 0 ? [`${shape}: ${vendor.toFixed(2)}`] : [];
     });
+    if (against.length === 0) return judged;
     return { ...judged, text: `${judged.text}. Vendor by our best: ${against.join("; ")}` };
   },
 };

@@ -63,7 +63,7 @@ export const qrProjections: Experiment = {
   verdict: (rows) =>
     judge(
       rows,
-      meanRatio(rows, /kernel|column/),
+      meanRatio(rows, /^(kernel|simdgroup) /),
       1.02,
       "The kernel's projections against the library's",
     ),

@@ -106,6 +106,7 @@ export function gemvShape(
  * @throws {TypeError} If it has fewer rows than columns.
  */
 export function checkTall(a: Shape, action = "decompose"): void {
+  if (a.columns < 1) throw new TypeError(`Cannot ${action}: A is ${shapeText(a)}, without columns`);
   if (a.rows < a.columns) {
     throw new TypeError(`Cannot ${action}: A is ${shapeText(a)}, with fewer rows than columns`);
   }

@@ -28,6 +28,7 @@ export function fromBfloat16(stored: number): number {
  *
  * @param values The numbers.
  * @param dtype Type to store them as; a Float32Array is passed through for `float32`.
+ * @throws {TypeError} If there is no such type.
  */
 export function encodeNumbers(values: ArrayLike<number>, dtype: Element): HostNumbers {
   if (dtype === "float32") {
@@ -36,7 +37,8 @@ export function encodeNumbers(values: ArrayLike<number>, dtype: Element): HostNu
   if (dtype === "float16") {
     return values instanceof Float16Array ? values : Float16Array.from(values);
   }
-  return Uint16Array.from(values, toBfloat16);
+  if (dtype === "bfloat16") return Uint16Array.from(values, toBfloat16);
+  throw new TypeError(`Cannot store numbers: there is no type "${dtype}" of matrices`);
 }
 
 /**
@@ -65,7 +67,7 @@ export function checkNumbers(stored: HostNumbers, dtype: Element): void {
     ? stored instanceof Float32Array
     : dtype === "float16"
     ? stored instanceof Float16Array
-    : stored instanceof Uint16Array;
+    : dtype === "bfloat16" && stored instanceof Uint16Array;
   if (!fits) {
     const name = Object.getPrototypeOf(stored)?.constructor?.name;
     throw new TypeError(`Cannot read ${dtype} numbers: they are in a ${name}`);

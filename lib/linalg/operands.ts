@@ -54,7 +54,7 @@ export function hostMatrix(input: MatrixInput, what: string): HostMatrix {
     const matrix = Matrix.from(input);
     return { ...shapeOf(matrix), data: matrix.data, dtype: "float32" };
   }
-  const { data, rows, columns, dtype } = input as HostMatrix;
+  const { data, rows, columns, dtype } = (input ?? {}) as HostMatrix;
   if (!ArrayBuffer.isView(data)) {
     throw new TypeError(
       `Cannot read ${what}: it is no Matrix, no array of rows, and no { data, rows, columns, dtype }`,

@@ -182,7 +182,7 @@ export interface OrthogonalizeOptions extends LinalgOptions {
  * @returns m × n: Aᵀ times it is 0, but for rounding. Its columns keep their lengths, less what was
  * taken; `orthonormalColumns` makes them a basis.
  * @throws {TypeError} If A and B differ in rows, or A has fewer rows than columns.
- * @throws {RangeError} If a number of A is NaN or infinite, naming its row.
+ * @throws {RangeError} If a number is NaN or infinite, naming its row.
  *
  * @example
  * ```ts
@@ -207,6 +207,8 @@ export async function orthogonalizeBlocked(
     );
   }
   checkTall(matrix, "orthogonalize");
+  checkFinite(matrix.data, matrix.columns, "orthogonalize against A");
+  checkFinite(given.data, given.columns, "orthogonalize B");
   const basis = orthonormal ? matrix : (await qr(matrix, { backend })).q;
   const blocks = columnBlocks(basis, block);
   let rest = given;

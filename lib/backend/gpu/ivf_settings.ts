@@ -30,9 +30,10 @@ export function ivfSettings(device: TunedDevice, rows: number): IvfSettings {
   const tuned = tuningFor(device).ivf;
   const threads = chosen.threads ?? integerVariable("METALFAISS_IVF_TPB", 32) ?? tuned?.threads ??
     SCAN_THREADS;
-  if (threads % 32 !== 0 || threads > 1024) {
+  if (!(threads >= 32 && threads <= 1024 && threads % 32 === 0)) {
+    const from = chosen.threads === undefined ? "METALFAISS_IVF_TPB" : "these IVF settings";
     throw new RangeError(
-      `Cannot use METALFAISS_IVF_TPB: expected a multiple of 32 up to 1024, got "${threads}"`,
+      `Cannot use ${from}: expected a multiple of 32 up to 1024, got "${threads}"`,
     );
   }
   const from = tuned === undefined ? 0 : tuned.fusedFrom ?? Infinity;

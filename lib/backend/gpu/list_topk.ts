@@ -130,6 +130,7 @@ export async function mergeOnDevice(
   checkMost(k);
   using task = new Task(contextOf(values.device), "merge top-k");
   const result = emptyResult(nq, k, values.device);
+  if (nq === 0) return finished(result, task);
   const columns = values.size / nq;
   try {
     task.dispatch(["topk.metal", "topk_merge_f32_i64_i64"], [

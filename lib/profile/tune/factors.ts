@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Dense, LinearAlgebra, SvdParts } from "../../backend/linalg.ts";
+import type { Computed, Dense, LinearAlgebra, QrParts, SvdParts } from "../../backend/linalg.ts";
 import { QR_METHODS, type TunedQr, type TunedSvd } from "../../tuning/mod.ts";
 import { gaussian } from "../datasets.ts";
 import { choose, contest, crossover, type Tuner } from "./contest.ts";
@@ -30,7 +30,10 @@ export async function tuneQr(tuner: Tuner, linalg: LinearAlgebra): Promise<Tuned
       subject: (method) => ({
         name: method,
         work: () => linalg.qr(a, { method }),
-        error: (result) => defect((result as Awaited<ReturnType<typeof linalg.qr>>).value.q, a),
+        error: (result) => {
+          const { q, r } = (result as Computed<QrParts>).value;
+          return Math.max(defect(q, a), residual(a, q, r));
+        },
       }),
     }]);
     const method = choose(ranked, (method) => method === "blocked");
@@ -51,6 +54,36 @@ function defect(q: Float32Array, { rows, columns }: Dense): number {
     }
   }
   return worst;
+}
+
+/** ‖A − QR‖ by the largest number of A, in some rows. */
+function residual({ data, rows, columns }: Dense, q: Float32Array, r: Float32Array): number {
+  const a = data as Float32Array;
+  let [worst, largest] = [0, 0];
+  for (let row = 0; row < rows; row += Math.ceil(rows / 16)) {
+    for (let j = 0; j < columns; j++) {
+      const given = a[row * columns + j]!;
+      let apart = given;
+      for (let i = 0; i <= j; i++) apart -= q[row * columns + i]! * r[i * columns + j]!;
+      if (!(Math.abs(apart) <= worst)) worst = Math.abs(apart);
+      largest = Math.max(largest, Math.abs(given));
+    }
+  }
+  return worst / largest;
+}
+
+/** How far U diag(s) and AV are apart, by the largest value, in some rows. */
+function tripletError({ data, rows, columns }: Dense, { u, s, v }: SvdParts): number {
+  const a = data as Float32Array;
+  let worst = 0;
+  for (let row = 0; row < rows; row += Math.ceil(rows / 16)) {
+    s.forEach((value, j) => {
+      let apart = -u[row * s.length + j]! * value;
+      for (let i = 0; i < columns; i++) apart += a[row * columns + i]! * v[i * s.length + j]!;
+      if (!(Math.abs(apart) <= worst)) worst = Math.abs(apart);
+    });
+  }
+  return worst / s[0]!;
 }
 
 /** Rows from which projections are faster by simdgroups than by plain threads. */
@@ -119,7 +152,11 @@ export async function tuneSvd(
         // By the host's clock: times of command buffers that overlap on streams add up to more.
         work: async () =>
           (await linalg.topkSvd(a, k, { ...candidate, start, iterations: 4 })).value,
-        error: (value) => defect((value as SvdParts).u, { ...a, columns: k }),
+        error: (value) => {
+          const parts = value as SvdParts;
+          const shape = { ...a, columns: k };
+          return Math.max(defect(parts.u, shape), tripletError(a, parts));
+        },
       }),
     }]);
     const best = choose(ranked, ({ band }) => band === 0);

@@ -10,6 +10,7 @@ import { integerVariable, readVariable } from "../../env.ts";
 import type { GpuDevice } from "../../kernel/device.ts";
 import { gpu } from "../../kernel/device.ts";
 import type { Recording } from "../../kernel/recording.ts";
+import { checkCount } from "../../linalg/checks.ts";
 import { summarize, type Timing } from "../measure.ts";
 import type { Bench, Check } from "./bench.ts";
 import { GemmBench } from "./gemm_bench.ts";
@@ -131,7 +132,8 @@ function kindsVariable(): VariantKind[] | undefined {
  * @param problem The sizes.
  * @param options Which variants, and how they are measured.
  * @returns Times, errors and ranks of all, and what was skipped.
- * @throws {RangeError} If a variant is unknown, or its threadgroup is larger than the device allows.
+ * @throws {RangeError} If a variant is unknown, its threadgroup is larger than the device allows, or a size
+ * or count has no sense.
  *
  * @example
  * ```ts
@@ -165,7 +167,12 @@ export async function runVariants(
       `Cannot measure ${operation}: the manifest is of ${manifest.operation}`,
     );
   }
+  checkCount(iterations, "iterations", "measure");
+  checkCount(warmup, "warmup", "measure", 0);
   const full = fullProblem(problem);
+  if (operation === "gemv" && full.m !== 1) {
+    throw new RangeError(`Cannot measure gemv: m is 1, got ${full.m}`);
+  }
   const { chosen, skipped } = selectVariants(manifest, full, { ...options, kinds });
   const usesGpu = chosen.some(({ kind }) => kind !== "cpu");
   const device = options.device === null || !usesGpu ? undefined : options.device ?? gpu();

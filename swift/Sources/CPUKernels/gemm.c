@@ -138,14 +138,11 @@ static void multiply_block(const cpu_kernels *kernels, const cpu_gemm_plan *plan
     uint64_t column = part->j + panel * plan->width;
     out.columns = (uint32_t)least(plan->n - column, plan->width);
     out.c = part->c + i * part->line_c + column;
-    const float *from = packed_b + panel * plan->width * depth;
-    size_t step = plan->width;
-    if (plan->place_b) {
-      from = cpu_element_at(b, p, column), step = b->line;
-      if (out.columns < plan->width) {
-        table->pack_across(CPU_F32, from, b->line, out.columns, depth, plan->width, edge);
-        from = edge, step = plan->width;
-      }
+    const float *from = plan->place_b ? cpu_element_at(b, p, column) : packed_b + panel * plan->width * depth;
+    size_t step = plan->place_b ? b->line : plan->width;
+    if (plan->place_b && out.columns < plan->width) {
+      table->pack_across(CPU_F32, from, b->line, out.columns, depth, plan->width, edge);
+      from = edge, step = plan->width;
     }
     multiply_panel(table, plan, a, part, i, m, p, depth, scratch, from, step, &out);
   }

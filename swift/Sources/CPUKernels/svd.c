@@ -95,8 +95,9 @@ static bool open_state(svd_state *s, const cpu_kernels *kernels, const cpu_team 
   s->norms = qr_allocate(2 * line, sizeof(double));
   s->last = s->norms ? s->norms + line : NULL;
   if (s->last) memset(s->last, 0, line * sizeof(double));
-  s->band_v = qr_allocate(s->n * line, sizeof(float));
-  s->band_z = qr_allocate(s->n * line, sizeof(float));
+  const uint64_t banded = s->options->band > 0 ? s->n * line : 1;
+  s->band_v = qr_allocate(banded, sizeof(float));
+  s->band_z = qr_allocate(banded, sizeof(float));
   return tall && wide && s->v && s->scaled && s->z && s->b && s->slots && s->squares && s->norms && s->band_v &&
          s->band_z;
 }

@@ -18,7 +18,7 @@ typedef struct svd_state {
   double *squares;      // an item each: of b's columns
   double *norms, *last; // line: of b's columns
   uint64_t items, item_rows;
-  float *band_v, *band_z;  // n × line of a band
+  float *band_v, *band_z;  // n × line, where there are bands
   qr_frame tall, wide;     // of m and of n rows
   // The product at hand.
   const float *factor;

@@ -186,7 +186,7 @@ final class TranslatorTests: XCTestCase {
       cuda.contains(
         "mtl_entry(mtl_parameter<mtl_f, 0> a0, const __grid_constant__ mtl_value<mtl_parameter<mtl_f, 1>> a1, "
           + "const __grid_constant__ mtl_value<mtl_parameter<mtl_f, 2>> a2, unsigned a3, const __grid_constant__ mtl_grid mtl_t) { "
-          + "if (mtl_outside(mtl_t)) return; mtl_value<mtl_parameter<mtl_f, 2>> b2 = a2; "
+          + "bool mtl_idle = mtl_outside(mtl_t); mtl_start(); if (mtl_idle) return; mtl_value<mtl_parameter<mtl_f, 2>> b2 = a2; "
           + "mtl_kernel_k(a0, a1, b2, mtl_dynamic<mtl_parameter<mtl_f, 3>>(a3), "), cuda)
     XCTAssertTrue(try text(source, "k", target: .cuda).contains("mtl_value<mtl_parameter<mtl_f, 1>> *a1"))
     let all = try text(source)

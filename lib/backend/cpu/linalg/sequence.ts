@@ -8,51 +8,19 @@ import { invoke, invokeAsync } from "../../../../ffi/call.ts";
 import { library } from "../../../../ffi/library.ts";
 import type { Report } from "../../../../ffi/record.ts";
 import { recurrenceRecord, rowsRecord } from "../../../../ffi/sequence.ts";
-import { checkNumbers, zeroNumbers } from "../../../linalg/numbers.ts";
-import type {
-  Computed,
-  Dense,
-  Element,
-  Execution,
-  HostNumbers,
-  RecurrentInput,
-  RecurrentOptions,
-} from "../../linalg.ts";
+import { zeroNumbers } from "../../../linalg/numbers.ts";
+import type { Computed, Dense, RecurrentInput, RecurrentOptions } from "../../linalg.ts";
 import {
   checkCap,
   checkRecurrent,
   headShape,
   normPeriod,
 } from "../../reference/linalg/sequence_checks.ts";
-import { runInfo } from "../native.ts";
 import { isShort } from "../work.ts";
+import { execution, hostNumbers, typeName, typeOf } from "./operands.ts";
 
-/** Names of element types, in the order of their numbers in the ABI. */
-const types: readonly Element[] = ["float32", "float16", "bfloat16"];
-/** As kernels name them. */
-const shortNames: Record<Element, string> = { float32: "f32", float16: "f16", bfloat16: "bf16" };
 /** What a number costs in multiply-adds, about, in a norm or under a cap. */
 const NUMBER_WORK = 8;
-
-/** What a call ran. */
-export function execution(variants: string[], threads: number): Execution {
-  const { isa } = runInfo({ variants: 0, threads, scanned: 0, recomputed: 0 });
-  return { backend: "cpu", engine: "native", isa, variants, threads };
-}
-
-/** Numbers of an operand that the native library can read. */
-function hostNumbers({ data, rows, columns, dtype }: Dense, action: string): HostNumbers {
-  if (!ArrayBuffer.isView(data)) {
-    throw new TypeError(`Cannot ${action}: the cpu backend takes arrays of the host, no Tensor`);
-  }
-  if (data.length !== rows * columns) {
-    throw new TypeError(
-      `Cannot ${action}: ${data.length} numbers are no matrix of ${rows} × ${columns}`,
-    );
-  }
-  checkNumbers(data, dtype);
-  return data;
-}
 
 /** `LinearAlgebra.layerNorm`. */
 export async function layerNorm(
@@ -63,9 +31,9 @@ export async function layerNorm(
 ): Promise<Computed<Dense>> {
   const heads = normPeriod(x, eps, weight, bias);
   const { rows, columns, dtype } = x;
-  const data = hostNumbers(x, "normalize rows");
+  const data = hostNumbers(x, "x");
   const out = zeroNumbers(data.length, dtype);
-  const record = rowsRecord({ rows, columns, heads, number: eps, type: types.indexOf(dtype) });
+  const record = rowsRecord({ rows, columns, heads, number: eps, type: typeOf(x) });
   const { symbols } = library();
   const [w, b] = [weight ?? null, bias ?? null];
   const report = isShort(data.length * NUMBER_WORK)
@@ -80,9 +48,9 @@ export async function layerNorm(
 export async function softCap(x: Dense, cap: number): Promise<Computed<Dense>> {
   checkCap(cap);
   const { rows, columns, dtype } = x;
-  const data = hostNumbers(x, "cap");
+  const data = hostNumbers(x, "x");
   const out = zeroNumbers(data.length, dtype);
-  const record = rowsRecord({ rows, columns, number: cap, type: types.indexOf(dtype) });
+  const record = rowsRecord({ rows, columns, number: cap, type: typeOf(x) });
   const { symbols } = library();
   const report = isShort(data.length * NUMBER_WORK)
     ? invoke((call) => symbols.mf_linalg_soft_cap(record, data, out, call))
@@ -94,10 +62,9 @@ export async function softCap(x: Dense, cap: number): Promise<Computed<Dense>> {
 export async function headLinear(x: Dense, w: Dense, heads: number): Promise<Computed<Dense>> {
   const { batch, d, outputs } = headShape(x, w, heads);
   const { rows, dtype } = x;
-  const [data, weights] = [hostNumbers(x, "multiply heads"), hostNumbers(w, "multiply heads")];
+  const [data, weights] = [hostNumbers(x, "x"), hostNumbers(w, "w")];
   const out = zeroNumbers(rows * outputs, dtype);
-  const type = types.indexOf(dtype);
-  const record = rowsRecord({ rows: batch, columns: d, heads, outputs, type });
+  const record = rowsRecord({ rows: batch, columns: d, heads, outputs, type: typeOf(x) });
   const { symbols } = library();
   const report = isShort(rows * outputs * d)
     ? invoke((call) => symbols.mf_linalg_head_linear(record, data, weights, out, call))
@@ -108,7 +75,7 @@ export async function headLinear(x: Dense, w: Dense, heads: number): Promise<Com
 }
 
 function result(value: Dense, op: string, { threads }: Report): Computed<Dense> {
-  return { value, run: execution([`${op}_${shortNames[value.dtype]}`], threads) };
+  return { value, run: execution(`${op}_${typeName(value)}`, threads) };
 }
 
 /** `LinearAlgebra.recurrentScan`. */
@@ -135,5 +102,5 @@ export async function recurrentScan(
       options.signal,
     );
   const variant = precompute ? "recurrent_chunks_f32" : "recurrent_steps_f32";
-  return { value: out, run: execution([variant], report.threads) };
+  return { value: out, run: execution(variant, report.threads) };
 }

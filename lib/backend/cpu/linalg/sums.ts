@@ -15,7 +15,7 @@ import {
   summations,
 } from "../../reference/linalg/sequence_checks.ts";
 import { isShort } from "../work.ts";
-import { execution } from "./sequence.ts";
+import { execution } from "./operands.ts";
 
 /** Bits of a limb. */
 const LIMB_BITS = 32;
@@ -45,7 +45,7 @@ async function addUp(
   return {
     // Squares do not cancel, also where those in float32 overflow.
     value: sumParts(value, op === "norm2" ? value : out[2]!, summation),
-    run: execution([variant], report.threads),
+    run: execution(variant, report.threads),
   };
 }
 

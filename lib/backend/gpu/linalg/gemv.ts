@@ -22,7 +22,7 @@ export interface GemvPlaces {
   x: Place;
   /** Gets a row of n numbers a matrix. */
   y: Place;
-  /** What beta times is added; may be y. */
+  /** What beta times is added; may be y, unless the epilogue is separate: the product goes there first. */
   c?: Place | undefined;
   /** A row of n numbers for all matrices, or one each. */
   bias?: (Place & { rows: number }) | undefined;

@@ -60,7 +60,12 @@ export class SvdIteration implements Disposable {
     if (plan.product === "naive") {
       this.#z = work.memory.scratch(shape.n * shape.k * 4, "Z");
     }
-    if (plan.encodeOnce && !plan.fresh) this.#recordings = this.#record();
+    try {
+      if (plan.encodeOnce && !plan.fresh) this.#recordings = this.#record();
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
     work.ran(...planNames(plan, parts.length, this.#recordings !== undefined));
     // What was encoded so far is on its way before other streams begin.
     work.flush();

@@ -36,8 +36,11 @@ export function normPeriod(
   bias?: ArrayLike<number>,
 ): number {
   checkCount(x.columns, "columns", "normalize rows");
-  if (!(eps > 0 && Number.isFinite(eps))) {
-    throw new RangeError(`Cannot normalize rows: eps ${eps} is not above 0 and finite`);
+  const stored = Math.fround(eps);
+  if (!(stored > 0 && Number.isFinite(stored))) {
+    throw new RangeError(
+      `Cannot normalize rows: eps ${eps} is not above 0 and finite, as a float32`,
+    );
   }
   for (const [what, factor] of [["weight", weight], ["bias", bias]] as const) {
     if (factor === undefined) continue;
@@ -58,8 +61,9 @@ export function normPeriod(
 
 /** Checks a soft cap. */
 export function checkCap(cap: number): void {
-  if (cap > 0 && Number.isFinite(cap) && Math.fround(cap) > 0) return;
-  throw new RangeError(`Cannot cap: cap ${cap} is not above 0 and finite`);
+  const stored = Math.fround(cap);
+  if (stored > 0 && Number.isFinite(stored)) return;
+  throw new RangeError(`Cannot cap: cap ${cap} is not above 0 and finite, as a float32`);
 }
 
 /** Sizes of a product a head. */

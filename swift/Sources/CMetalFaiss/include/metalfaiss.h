@@ -478,7 +478,8 @@ int32_t mf_linalg_update(const mf_sizes *sizes, const float *q, const float *c, 
 // tolerance was met, values above n * 2^-23 of the largest.
 int32_t mf_linalg_topk_svd(const mf_linalg_svd_options *options, const float *a, const float *start, float *usv,
                            uint32_t *result, mf_call *call);
-// Of a symmetric n × n matrix, of which the lower triangle is read: values, largest first; vectors: n × n, a column each.
+// Of a symmetric n × n matrix, all of it finite, of which the lower triangle counts: values, largest first;
+// vectors: n × n, a column each.
 int32_t mf_linalg_eigen_symmetric(uint32_t n, const double *a, double *values, double *vectors, mf_call *call);
 
 #endif

@@ -22,7 +22,7 @@ typedef enum cpu_factor_status {
 
 typedef enum cpu_qr_method { CPU_QR_AUTO = 0, CPU_QR_MGS = 1, CPU_QR_BLOCKED = 2, CPU_QR_HOUSEHOLDER = 3 } cpu_qr_method;
 
-// What ran, as mf_factor_variant.
+// What ran, as mf_linalg_factor_variant.
 typedef enum cpu_factor_variant {
   CPU_RAN_QR_MGS = 1,
   CPU_RAN_QR_BLOCKED = 2,

@@ -144,7 +144,9 @@ final class CommandBufferObject: MTLCommandBuffer, @unchecked Sendable {
         do throws(MTLCommandBufferError) { commands.append(.dispatch(try lead.resolve())) } catch { problem = error }
       }
       if problem == nil {
-        commands += parts[nextPartIndex].commands
+        let own = parts[nextPartIndex].commands
+        // Replays come here each time: their commands are not copied.
+        commands = commands.isEmpty ? own : commands + own
       } else {
         // Others may wait for what it was to signal.
         commands = parts[nextPartIndex...].flatMap(\.commands).filter { if case .signal = $0 { true } else { false } }
@@ -180,8 +182,8 @@ final class CommandBufferObject: MTLCommandBuffer, @unchecked Sendable {
     // What it used goes without the lock: a buffer's deallocator is the program's.
     let used = lock.holding {
       state = problem == nil ? .completed : .error
-      defer { parts = [] }
-      return parts
+      defer { (parts, recorded) = ([], nil) }
+      return (parts, recorded)
     }
     withExtendedLifetime(used) {}
     while let handler = nextCompletedHandler() { handler(self) }

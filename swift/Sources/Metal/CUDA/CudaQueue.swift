@@ -92,10 +92,7 @@ final class CudaQueue: EngineQueue, @unchecked Sendable {
       return CudaReplay(context, memory)
     }
     if known.isKnown, !known.isRefused, known.steps.isEmpty {
-      do { try build(known, recorded.commands, entry) } catch {
-        known.clear()
-        known.isRefused = true
-      }
+      do { try build(known, recorded.commands, entry) } catch { known.refuse() }
     }
     known.isKnown = true
     guard !known.steps.isEmpty, let graphs = context.driver.graphs else { return encode(recorded.commands, entry) }

@@ -10,7 +10,7 @@ final class CudaReplay: @unchecked Sendable {
   /// Whether it was submitted before. What runs once is not worth a graph.
   var isKnown = false
   /// Whether the driver, or cuBLAS, did not let it become one.
-  var isRefused = false
+  private(set) var isRefused = false
   var steps: [Step] = []
   /// Bytes that kernels read through pointers.
   var arena: CudaCompletion.Arena?
@@ -24,18 +24,25 @@ final class CudaReplay: @unchecked Sendable {
   }
 
   // Batches keep their recordings, so no graph runs any more.
-  deinit { clear() }
-
-  func clear() {
-    if !steps.isEmpty, let graphs = context.driver.graphs, (try? context.enter()) != nil {
-      for case .graph(let graph) in steps { _ = graphs.cuGraphExecDestroy(graph) }
-    }
-    steps = []
+  deinit {
+    dropGraphs()
     if let arena {
       memory.release(arena.host)
       memory.release(arena.device)
     }
-    arena = nil
+  }
+
+  /// From now on it goes the plain way. The arena stays: its bytes may be on their way there.
+  func refuse() {
+    dropGraphs()
+    isRefused = true
+  }
+
+  private func dropGraphs() {
+    if !steps.isEmpty, let graphs = context.driver.graphs, (try? context.enter()) != nil {
+      for case .graph(let graph) in steps { _ = graphs.cuGraphExecDestroy(graph) }
+    }
+    steps = []
   }
 }
 
