@@ -58,6 +58,9 @@ export interface MeasureOptions {
   pause?: number;
 }
 
+/** Calls below this many ms are warm only after {@linkcode WARM} ms of them. */
+const SHORT = 0.2;
+const WARM = 150;
 /** A call this long, in ms, needs no warm-up: what is cold at its start no longer shows at its end. */
 const LONG = 700;
 
@@ -215,18 +218,24 @@ export async function compare(
   }));
 }
 
-/** Runs until two calls in a row agree within 10 %, or a tenth of the budget is gone. */
+/**
+ * Runs until two calls in a row agree within 10 %, or a tenth of the budget is gone. Short calls go on for a
+ * while: their caller is compiled only after some thousand.
+ */
 async function warmUp(contender: Contender<Sample>, budget: number): Promise<Sample[]> {
   const samples: Sample[] = [];
+  const start = performance.now();
+  const least = Math.min(WARM, budget / 10);
   let before: number | undefined;
-  for (let spent = 0; samples.length < 50;) {
+  for (;;) {
     const [sample] = await contender.run(1);
     const time = hostMs(sample!);
     samples.push(sample!);
-    spent += time;
     if (time >= LONG) break;
-    if (before !== undefined && Math.abs(time - before) <= 0.1 * before) break;
-    if (samples.length > 1 && spent > budget / 10) break;
+    const spent = performance.now() - start;
+    const isWarm = time >= SHORT || spent >= least;
+    const agrees = before !== undefined && Math.abs(time - before) <= 0.1 * before;
+    if (isWarm && agrees || samples.length > 1 && spent > budget / 10) break;
     before = time;
   }
   return samples;

@@ -13,6 +13,8 @@ public final class Pool: @unchecked Sendable {
   /// Where the caller keeps it: a worker that held it would keep it from ending with its loop.
   private var body: UnsafePointer<(Int, Int) -> Void>?
   private var items = 0
+  /// Core of the thread whose loop it is.
+  private var core: Int32 = -1
   /// Workers at the loop. Changes under the lock.
   private let running = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
   private var took = 0
@@ -64,6 +66,7 @@ public final class Pool: @unchecked Sendable {
     lock.acquire()
     self.body = body
     items = count
+    core = cpu_core()
     took = 1
     cpu_atomic_store(next, 0)
     cpu_atomic_store(generation, cpu_atomic_load(generation) + 1)
@@ -129,9 +132,11 @@ public final class Pool: @unchecked Sendable {
         continue
       }
       let count = items
+      let core = core
       cpu_atomic_store(running, cpu_atomic_load(running) + 1)
       took += 1
       lock.release()
+      cpu_leave_core(core)
       take(body, count, worker)
       lock.acquire()
       cpu_atomic_store(running, cpu_atomic_load(running) - 1)

@@ -67,10 +67,6 @@ export async function qr(
   using work = new Work(context, "qr");
   work.ran(`qr_${method}`);
   const from = await operand(work, a, "A");
-  if (n === 0) {
-    const none = new Float32Array(0);
-    return { value: { q: none, r: none, rank: 0 }, run: work.execution() };
-  }
   return await run(steps(work, from, { method, dot, tolerance }), options.signal);
 }
 

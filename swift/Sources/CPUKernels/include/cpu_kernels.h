@@ -235,6 +235,12 @@ void cpu_scan_pairs(const cpu_scan *scan, const uint32_t *index, uint32_t first,
 // the pool would lose the code they run.
 void cpu_stay_loaded(void);
 
+// The core that this thread runs on, or -1 where nobody says.
+int cpu_core(void);
+// Moves this thread off a core, if it is on it and may run on others. A thread that is woken is often put beside
+// the one that woke it, and shares its core for some 20 ms.
+void cpu_leave_core(int core);
+
 // ---- atomics, for Swift
 static inline uint64_t cpu_atomic_next(uint64_t *counter) { return __atomic_fetch_add(counter, 1, __ATOMIC_ACQ_REL); }
 // One less; returns what is left.
