@@ -1,33 +1,52 @@
-/** The m = 1 probes: every variant of data/variants/gemv.json at every shape, the best of each family a row. @module */
+/** Every variant of data/variants at some shapes, the best of each family a row: `gemv` has the m = 1 probes. @module */
 
 import { DeviceError } from "../mod.ts";
 import { gpu, type GpuDevice } from "../lib/kernel/mod.ts";
 import {
   formatVariants,
+  type OperationName,
   probeProblems,
+  type Problem,
   runVariants,
   type VariantReport,
   type VariantResult,
+  variantsCsv,
 } from "../lib/profile/mod.ts";
 import { OURS, type Row, toRow } from "./rows.ts";
-import type { Context } from "./suite.ts";
+import type { Suite } from "./suite.ts";
 
-/** Runs the suite. */
-export async function* gemvSuite(context: Context): AsyncGenerator<Row> {
-  const device = deviceOrNone();
-  for (const problem of probeProblems(context.quick)) {
-    if (!context.filter.test(caseName(problem))) continue;
-    const report = await runVariants("gemv", problem, {
-      device,
-      ...(context.quick ? { iterations: 3, warmup: 2, dispatches: 2 } : {}),
-    });
-    console.log(formatVariants(report));
-    yield* rowsOf(report);
-  }
+/** The m = 1 probes. */
+export const gemvSuite: Suite = variantSuite("gemv", probeProblems);
+
+/** Square and tall, slim products. */
+export const gemmVariantsSuite: Suite = variantSuite("gemm", (quick) => {
+  const sizes = quick ? [[48, 40, 56]] : [[1024, 1024, 1024], [512, 32, 256], [4096, 64, 512]];
+  return sizes.map(([m, n, k]) => ({ layout: "nn", m: m!, n: n!, k: k!, dtype: "float32" }));
+});
+
+/** Measures every variant of an operation at some sizes. */
+function variantSuite(operation: OperationName, problems: (quick: boolean) => Problem[]): Suite {
+  return async function* (context) {
+    const device = deviceOrNone();
+    const reports: VariantReport[] = [];
+    for (const problem of problems(context.quick)) {
+      if (!context.filter.test(caseName(operation, problem))) continue;
+      const report = await runVariants(operation, problem, {
+        device,
+        ...(context.quick ? { iterations: 3, warmup: 2, dispatches: 2 } : {}),
+      });
+      console.log(formatVariants(report));
+      reports.push(report);
+      if (context.csv !== undefined) await Deno.writeTextFile(context.csv, variantsCsv(reports));
+      yield* rowsOf(report);
+    }
+  };
 }
 
-function caseName({ layout, n, k, batch = 1 }: ReturnType<typeof probeProblems>[number]): string {
-  return `gemv ${batch}x${n}x${k} ${layout}`;
+function caseName(operation: string, { layout, m = 1, n, k, batch = 1 }: Problem): string {
+  return operation === "gemv"
+    ? `gemv ${batch}x${n}x${k} ${layout}`
+    : `gemm variants ${m}x${n}x${k} ${layout}`;
 }
 
 /** The GPU, or null where there is none. */
@@ -62,15 +81,15 @@ function* rowsOf(report: VariantReport): Generator<Row> {
       recomputed: 0,
     } as const;
     yield toRow({
-      suite: "gemv",
-      case: `${caseName(problem as Parameters<typeof caseName>[0])} ${family}`,
+      suite: report.operation,
+      case: `${caseName(report.operation, problem)} ${family}`,
       run: { ...run, variants: [...run.variants] },
       ...{ n, d: k, nq: batch, k: 1 },
       params: { alpha, beta, bias: Number(problem.bias), sets: report.method.sets },
       ...(best.error === null ? {} : { error: best.error }),
       timings,
       ...(vendor ? { rival: vendor.name } : {}),
-      flops: 2 * n * k * batch,
+      flops: 2 * problem.m * n * k * batch,
       bytes: report.bytes,
     }, undefined);
   }

@@ -12,7 +12,7 @@ import { type Roofline, roofline } from "../lib/profile/mod.ts";
 import { describe, deviceOf } from "./environment.ts";
 import { ffiSuite } from "./ffi_bench.ts";
 import { flatSuite } from "./flat_bench.ts";
-import { gemvSuite } from "./gemv_bench.ts";
+import { gemmVariantsSuite, gemvSuite } from "./gemv_bench.ts";
 import { gpuSuite } from "./gpu_bench.ts";
 import { ivfSuite } from "./ivf_bench.ts";
 import { type JournalResult, runExperiment } from "./journal.ts";
@@ -36,6 +36,7 @@ const SUITES: Record<string, Suite> = {
   qr: qrSuite,
   svd: svdSuite,
   "gemv-blas": gemvBlasSuite,
+  "gemm-variants": gemmVariantsSuite,
   layernorm: layerNormSuite,
   resident: residentSuite,
 };
@@ -48,6 +49,7 @@ Experiments: ${experiments.map(({ id }) => id).join(", ")}, journal (all of them
   --torch PYTHON  run PyTorch beside the gpu suite, with this Python
   --quick         small sizes, less time a row
   --json FILE     write {environment, rows}
+  --csv FILE      write every variant that gemv and gemm-variants measured
   --threads N     threads of both sides; all cores by default
   --filter REGEX  only the cases that match
   --budget MS     time for each case; 2,000 by default, 200 with --quick`;
@@ -63,6 +65,7 @@ async function main(): Promise<void> {
       threads: { type: "string" },
       filter: { type: "string", default: "" },
       torch: { type: "string" },
+      csv: { type: "string" },
       budget: { type: "string" },
       help: { type: "boolean", default: false },
     },
@@ -128,6 +131,7 @@ async function main(): Promise<void> {
       limits,
       peers,
       torch: values.torch,
+      csv: values.csv,
       hnswlib: started?.description.versions.hnswlib !== undefined,
       measure,
     };

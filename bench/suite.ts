@@ -18,6 +18,8 @@ export interface Context {
   peers: Peers | undefined;
   /** A Python that has PyTorch, for the GPU's suite. */
   torch: string | undefined;
+  /** File for every variant of the harness, as CSV. */
+  csv: string | undefined;
   /** Whether the peers include hnswlib, which has no wheel for every machine. */
   hnswlib: boolean;
   /** Time for each row. */

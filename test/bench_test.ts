@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { Metric } from "../lib/metric.ts";
+import type { JournalResult } from "../bench/journal.ts";
 import { rival, type Row, significant, toRow } from "../bench/rows.ts";
 import { check, exactNeighbors } from "../bench/truth.ts";
 import { summarize } from "../lib/profile/measure.ts";
+import { isNative } from "./native.ts";
 
 const root = new URL("../", import.meta.url).pathname;
 
@@ -14,7 +16,9 @@ async function bench(...args: string[]): Promise<{ code: number; out: string; er
   return { code, out: text.decode(stdout), err: text.decode(stderr) };
 }
 
-async function rowsOf(...args: string[]): Promise<{ environment: object; rows: Row[] }> {
+async function rowsOf(
+  ...args: string[]
+): Promise<{ environment: object; rows: Row[]; journal?: JournalResult[] }> {
   const path = await Deno.makeTempFile({ suffix: ".json" });
   try {
     const { code, err } = await bench(...args, "--json", path);
@@ -84,6 +88,32 @@ Deno.test({
     assert.ok(Math.abs(kmeans!.error!) < 0.05, `objective off by ${kmeans!.error}`);
     const { peers } = environment as { peers: { versions: object; blasProbe: object } };
     assert.ok("faiss-cpu" in peers.versions);
+  },
+});
+
+Deno.test("bench runs an experiment by its id, and writes its rows and verdict", async () => {
+  const { rows, journal } = await rowsOf("h1", "--quick", "--budget", "20");
+  assert.deepEqual(rows, []);
+  assert.deepEqual(journal!.map(({ id }) => id), ["H1"]);
+  assert.equal(journal![0]!.rows.length, 20);
+  assert.ok(journal![0]!.rows.every(({ valid, error }) => valid && error! >= 0));
+  assert.equal(journal![0]!.verdict.outcome, "confirmed");
+});
+
+Deno.test({
+  name: "bench writes every variant of the harness as CSV",
+  ignore: !isNative,
+  fn: async () => {
+    const path = await Deno.makeTempFile({ suffix: ".csv" });
+    try {
+      const { rows } = await rowsOf("gemm-variants", "--quick", "--csv", path);
+      const [header, ...lines] = (await Deno.readTextFile(path)).trim().split("\n");
+      assert.match(header!, /^operation,problem,device,engine,variant,/);
+      assert.ok(rows.length > 0 && lines.length >= rows.length);
+      assert.ok(lines.some((line) => /,cpu_f32,cpu,/.test(line)));
+    } finally {
+      await Deno.remove(path);
+    }
   },
 });
 
