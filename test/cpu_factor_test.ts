@@ -6,6 +6,7 @@ import type { Dense, QrOptions, QrParts } from "../lib/backend/linalg.ts";
 import { createCpuBackend } from "../lib/backend/cpu/mod.ts";
 import { describeLibrary, setISA, setThreads } from "../lib/backend/cpu/native.ts";
 import type { Matrix } from "../lib/matrix.ts";
+import { withVariables } from "./env.ts";
 import { parseHeader } from "./header.ts";
 import {
   assertAtMost,
@@ -252,13 +253,10 @@ test("qr is stopped by a signal", async () => {
 
 test("METALFAISS_FORCE_QR counts where no method is given", async () => {
   const a = dense(gaussian(20, 4, 1));
-  Deno.env.set("METALFAISS_FORCE_QR", "householder");
-  try {
+  await withVariables({ METALFAISS_FORCE_QR: "householder" }, async () => {
     assert.deepEqual((await linalg.qr(a)).run.variants, ["qr_householder_f32"]);
     assert.deepEqual((await linalg.qr(a, { method: "mgs" })).run.variants, ["qr_mgs_f32"]);
-  } finally {
-    Deno.env.delete("METALFAISS_FORCE_QR");
-  }
+  });
 });
 
 test("records have the header's layout", async () => {

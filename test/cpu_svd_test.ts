@@ -7,6 +7,7 @@ import { toColumns } from "../lib/backend/reference/linalg/columns.ts";
 import { smallSvd } from "../lib/backend/reference/linalg/jacobi.ts";
 import { run as runSteps } from "../lib/backend/reference/steps.ts";
 import type { Matrix } from "../lib/matrix.ts";
+import { withVariables } from "./env.ts";
 import {
   assertAtMost,
   assertRelative,
@@ -171,17 +172,12 @@ test("topkSvd starts by seed", async () => {
 
 test("METALFAISS_SVD_BAND and METALFAISS_FORCE_SVD count where nothing is given", async () => {
   const a = dense(gaussian(64, 40, 1));
-  const ran = async (name: string, text: string, options: TopkSvdOptions = {}) => {
-    // Where no tuning table is.
-    Deno.env.set("METALFAISS_TUNING", "/nowhere");
-    Deno.env.set(name, text);
-    try {
-      return (await linalg.topkSvd(a, 16, options)).run.variants;
-    } finally {
-      Deno.env.delete(name);
-      Deno.env.delete("METALFAISS_TUNING");
-    }
-  };
+  // Where no tuning table is.
+  const ran = (name: string, text: string, options: TopkSvdOptions = {}) =>
+    withVariables(
+      { METALFAISS_TUNING: "/nowhere", [name]: text },
+      async () => (await linalg.topkSvd(a, 16, options)).run.variants,
+    );
   const banded = ["gram_fused_f32", "svd_banded_f32"];
   assert.deepEqual(await ran("METALFAISS_SVD_BAND", "4"), banded);
   assert.deepEqual(await ran("METALFAISS_SVD_BAND", "4", { band: 0 }), ["gram_fused_f32"]);
@@ -190,12 +186,9 @@ test("METALFAISS_SVD_BAND and METALFAISS_FORCE_SVD count where nothing is given"
   assert.deepEqual(await ran("METALFAISS_FORCE_SVD", "naive", { product: "tiled" }), [
     "gemm_av_at_b_f32",
   ]);
-  Deno.env.set("METALFAISS_SVD_BAND", "4");
-  try {
+  await withVariables({ METALFAISS_SVD_BAND: "4" }, async () => {
     assert.deepEqual(await ran("METALFAISS_FORCE_SVD", "mono"), ["gram_fused_f32"]);
-  } finally {
-    Deno.env.delete("METALFAISS_SVD_BAND");
-  }
+  });
 });
 
 test("topkSvd refuses bad input", async () => {

@@ -5,6 +5,7 @@ import type { Dense, Element, GemmOptions, QrOptions, QrParts } from "../lib/bac
 import { gpu, Tensor } from "../lib/kernel/mod.ts";
 import { decodeNumbers, encodeNumbers } from "../lib/linalg/numbers.ts";
 import { setGemmTiles } from "../lib/linalg/settings.ts";
+import { withVariables } from "./env.ts";
 import { normals } from "./grid.ts";
 import { device } from "./shaders.ts";
 
@@ -46,16 +47,6 @@ function assertNear(found: ArrayLike<number>, exact: ArrayLike<number>, bound: n
   assert.equal(found.length, exact.length);
   for (let i = 0; i < exact.length; i++) {
     assert.ok(Math.abs(found[i]! - exact[i]!) <= bound, `at ${i}: ${found[i]}, not ${exact[i]}`);
-  }
-}
-
-/** Sets variables while something runs. */
-async function withVariables<T>(values: Record<string, string>, run: () => Promise<T>): Promise<T> {
-  for (const [name, value] of Object.entries(values)) Deno.env.set(name, value);
-  try {
-    return await run();
-  } finally {
-    for (const name of Object.keys(values)) Deno.env.delete(name);
   }
 }
 

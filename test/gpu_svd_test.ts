@@ -8,6 +8,7 @@ import { createReferenceLinalg } from "../lib/backend/reference/linalg/mod.ts";
 import { Tensor } from "../lib/kernel/mod.ts";
 import { encodeNumbers } from "../lib/linalg/numbers.ts";
 import { setGemmTiles } from "../lib/linalg/settings.ts";
+import { withVariables } from "./env.ts";
 import { normals } from "./grid.ts";
 import { device } from "./shaders.ts";
 
@@ -41,15 +42,6 @@ function assertValues(found: ArrayLike<number>, exact: ArrayLike<number>, relati
   for (let i = 0; i < exact.length; i++) {
     const apart = Math.abs(found[i]! - exact[i]!);
     assert.ok(apart <= relative * exact[0]!, `value ${i}: ${found[i]}, not ${exact[i]}`);
-  }
-}
-
-async function withVariables<T>(values: Record<string, string>, run: () => Promise<T>): Promise<T> {
-  for (const [name, value] of Object.entries(values)) Deno.env.set(name, value);
-  try {
-    return await run();
-  } finally {
-    for (const name of Object.keys(values)) Deno.env.delete(name);
   }
 }
 

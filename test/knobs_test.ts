@@ -10,24 +10,8 @@ import { getGemmTiles, setGemmTiles } from "../lib/linalg/settings.ts";
 import { Metric } from "../lib/metric.ts";
 import { gaussian, runVariants } from "../lib/profile/mod.ts";
 import { IDSelectorRange } from "../lib/selector.ts";
+import { withVariables } from "./env.ts";
 import { device, onGpu } from "./gpu.ts";
-
-/** Does something while variables are set. */
-async function withVariables<T>(
-  set: Partial<Record<VariableName, string>>,
-  body: () => T | Promise<T>,
-): Promise<T> {
-  const before = Object.keys(set).map((name) => [name, Deno.env.get(name)] as const);
-  try {
-    for (const [name, value] of Object.entries(set)) Deno.env.set(name, value);
-    return await body();
-  } finally {
-    for (const [name, value] of before) {
-      if (value === undefined) Deno.env.delete(name);
-      else Deno.env.set(name, value);
-    }
-  }
-}
 
 function dense(rows: number, columns: number, seed = 1): Dense {
   return { data: gaussian(rows, columns, seed), rows, columns, dtype: "float32" };

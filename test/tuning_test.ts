@@ -17,6 +17,7 @@ import {
 import { choose, contest, crossover } from "../lib/profile/tune/contest.ts";
 import { forgetTuning, nearestShape, type TuningTable } from "../lib/tuning/mod.ts";
 import { shipped } from "../lib/tuning/shipped.ts";
+import { withVariables } from "./env.ts";
 import { device, onGpu } from "./gpu.ts";
 
 const root = new URL("../", import.meta.url);
@@ -47,10 +48,8 @@ async function withTables(
   const folder = await Deno.makeTempDir();
   try {
     for (const name in files) await Deno.writeTextFile(`${folder}/${name}`, files[name]!);
-    Deno.env.set("METALFAISS_TUNING", folder);
-    await body(folder);
+    await withVariables({ METALFAISS_TUNING: folder }, () => body(folder));
   } finally {
-    Deno.env.delete("METALFAISS_TUNING");
     forgetTuning();
     await Deno.remove(folder, { recursive: true });
   }
@@ -162,19 +161,18 @@ Deno.test("variables go before the table", async () => {
     METALFAISS_USE_IVF_TOPK: "1",
     METALFAISS_IVF_TPB: "64",
   };
-  await withTables({ "some-gpu.json": formatTuning(full) }, () => {
-    try {
-      for (const [name, value] of Object.entries(set)) Deno.env.set(name, value);
-      const { av, atb, doubleBuffer, vectorLoads } = getGemmTiles(some);
-      assert.deepEqual([av, atb, doubleBuffer, vectorLoads], [[4, 4], [8, 32], false, true]);
-      const settings = linalgSettings({ device: some, rows: 4096, columns: 512, k: 64 });
-      assert.deepEqual([settings.svdBand, settings.svdStreams], [3, 1]);
-      assert.deepEqual([settings.qrMethod, settings.gemmKernel], ["householder", true]);
-      assert.deepEqual(ivfSettings(some, 1), { threads: 64, fused: true });
-    } finally {
-      for (const name in set) Deno.env.delete(name);
-    }
-  });
+  await withTables(
+    { "some-gpu.json": formatTuning(full) },
+    () =>
+      withVariables(set, () => {
+        const { av, atb, doubleBuffer, vectorLoads } = getGemmTiles(some);
+        assert.deepEqual([av, atb, doubleBuffer, vectorLoads], [[4, 4], [8, 32], false, true]);
+        const settings = linalgSettings({ device: some, rows: 4096, columns: 512, k: 64 });
+        assert.deepEqual([settings.svdBand, settings.svdStreams], [3, 1]);
+        assert.deepEqual([settings.qrMethod, settings.gemmKernel], ["householder", true]);
+        assert.deepEqual(ivfSettings(some, 1), { threads: 64, fused: true });
+      }),
+  );
 });
 
 Deno.test("a damaged table is an error where it is first read, by its path", async () => {

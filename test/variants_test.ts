@@ -12,6 +12,7 @@ import {
   variantsCsv,
 } from "../lib/profile/mod.ts";
 import { chooseGemv } from "../lib/backend/gpu/linalg/gemv_variants.ts";
+import { withVariables } from "./env.ts";
 import { device, onGpu } from "./gpu.ts";
 
 const supports = { layouts: ["nt"], bias: true, accumulate: true };
@@ -348,24 +349,10 @@ Deno.test(
   },
 );
 
-/** Runs with variables of the environment set. */
-async function withEnv<T>(values: Record<string, string>, body: () => Promise<T>): Promise<T> {
-  const before = Object.keys(values).map((name) => [name, Deno.env.get(name)] as const);
-  try {
-    for (const [name, value] of Object.entries(values)) Deno.env.set(name, value);
-    return await body();
-  } finally {
-    for (const [name, value] of before) {
-      if (value === undefined) Deno.env.delete(name);
-      else Deno.env.set(name, value);
-    }
-  }
-}
-
 Deno.test("METALFAISS_BENCH_ITERS, _WARMUP and _BACKENDS change what runs", onGpu, async () => {
   const problem = { layout: "nt", n: 8, k: 16 } as const;
   const measured = (values: Record<string, string>) =>
-    withEnv(
+    withVariables(
       values,
       () =>
         runVariants("gemv", problem, {
