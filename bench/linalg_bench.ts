@@ -4,7 +4,13 @@ import { backend } from "../mod.ts";
 import type { Computed, Dense, QrParts, SvdParts } from "../lib/backend/linalg.ts";
 import { startVectors } from "../lib/linalg/start.ts";
 import { compare, type Contender, gaussian, repeat } from "../lib/profile/mod.ts";
-import { orthogonalityError, productRow, rowsError, sampledRows } from "../lib/journal/operands.ts";
+import {
+  normalizedRow,
+  orthogonalityError,
+  productRow,
+  rowsError,
+  sampledRows,
+} from "../lib/journal/operands.ts";
 import { Numpy } from "./numpy.ts";
 import { OURS, type Row, toRow } from "./rows.ts";
 import type { Context, Suite } from "./suite.ts";
@@ -183,12 +189,7 @@ export const layerNormSuite: Suite = withNumpy(async function* (context, numpy) 
       bytes: 8 * rows * d,
       run: () => linalg.layerNorm(dense(x, rows, d), 1e-6),
       error: (y) =>
-        rowsError(hostNumbers(y), d, sampledRows(rows), (i) => {
-          const values = Float64Array.from(x.subarray(i * d, (i + 1) * d));
-          const mean = values.reduce((sum, value) => sum + value, 0) / d;
-          const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / d;
-          return values.map((value) => (value - mean) / Math.sqrt(variance + 1e-6));
-        }),
+        rowsError(hostNumbers(y), d, sampledRows(rows), (i) => normalizedRow(x, i, d, 1e-6)),
       peer: { work: "layer_norm", args: ["x"] },
     });
     if (row) yield row;

@@ -3,7 +3,7 @@
 import { GpuContext } from "../lib/backend/gpu/context.ts";
 import { recordLayerNorm } from "../lib/backend/gpu/linalg/sequence_record.ts";
 import { zBytes, zOps, type ZProduct } from "../lib/backend/gpu/linalg/z_step.ts";
-import { productRow, rowsError, sampledRows } from "../lib/journal/operands.ts";
+import { normalizedRow, productRow, rowsError, sampledRows } from "../lib/journal/operands.ts";
 import { type CommandBuffer, gpu, type GpuBuffer, type GpuDevice } from "../lib/kernel/mod.ts";
 import { compare, type Contender, gaussian } from "../lib/profile/mod.ts";
 import { OURS, type Row, toRow } from "./rows.ts";
@@ -202,12 +202,7 @@ async function* layerNorms(device: GpuDevice, context: Context, torch: TorchPeer
       }],
       error: () => {
         const found = out.buffers[0]!.readSync(new Float32Array(rows * d));
-        return rowsError(found, d, sampledRows(rows), (i) => {
-          const values = Float64Array.from(numbers.subarray(i * d, (i + 1) * d));
-          const mean = values.reduce((sum, value) => sum + value, 0) / d;
-          const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / d;
-          return values.map((value) => (value - mean) / Math.sqrt(variance + 1e-6));
-        });
+        return rowsError(found, d, sampledRows(rows), (i) => normalizedRow(numbers, i, d, 1e-6));
       },
       torch: ["layer_norm", "fused_layer_norm"],
       args: ["x"],

@@ -90,6 +90,19 @@ export function rowsError(
   return most / largest;
 }
 
+/** A row of d numbers as LayerNorm makes it, in float64. */
+export function normalizedRow(
+  x: Float32Array,
+  row: number,
+  d: number,
+  eps: number,
+): Float64Array {
+  const values = Float64Array.from(x.subarray(row * d, (row + 1) * d));
+  const mean = values.reduce((sum, value) => sum + value, 0) / d;
+  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / d;
+  return values.map((value) => (value - mean) / Math.sqrt(variance + eps));
+}
+
 /** max |QᵀQ − I| of an m × n matrix. */
 export function orthogonalityError(q: Float32Array, m: number, n: number): number {
   let most = 0;

@@ -5,7 +5,7 @@ import type { Pipeline } from "../kernel/library.ts";
 import { Tensor } from "../kernel/tensor.ts";
 import { gaussian } from "../profile/datasets.ts";
 import { type Experiment, type JournalContext, judge, meanRatio, runTrial } from "./experiment.ts";
-import { discard, numbersOf, Operands, rowsError, sampledRows } from "./operands.ts";
+import { discard, normalizedRow, numbersOf, Operands, rowsError, sampledRows } from "./operands.ts";
 
 /** What array libraries do: an operation a kernel, each through memory. */
 const EAGER = `
@@ -107,7 +107,12 @@ export const multiHeadLayerNorm: Experiment = {
         shape: `rows=${rows} (64×8) DH=${d}`,
         variants,
         error: async (y) =>
-          rowsError(await numbersOf(y), d, sampledRows(rows, 64), (row) => normalized(x, row, d)),
+          rowsError(
+            await numbersOf(y),
+            d,
+            sampledRows(rows, 64),
+            (row) => normalizedRow(x, row, d, EPS),
+          ),
         tolerance: 1e-5,
         bytes: 8 * rows * d,
       }, context);
@@ -116,13 +121,6 @@ export const multiHeadLayerNorm: Experiment = {
   verdict: (rows) =>
     judge(rows, meanRatio(rows, /simdgroup/, /DH=(96|128|192)/), 2, "One kernel against four"),
 };
-
-function normalized(x: Float32Array, row: number, d: number): Float64Array {
-  const values = Float64Array.from(x.subarray(row * d, (row + 1) * d));
-  const mean = values.reduce((sum, value) => sum + value, 0) / d;
-  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / d;
-  return values.map((value) => (value - mean) / Math.sqrt(variance + EPS));
-}
 
 /** X2. */
 export const softCapKernel: Experiment = {

@@ -211,29 +211,34 @@ function* searchBatch(
   return result;
 }
 
+/** What kernels of one probed list of one query a threadgroup read and write. */
+function listArguments(
+  { rows, offsets }: ListSource,
+  batch: Batch,
+  terms: GpuBuffer,
+  center: GpuBuffer,
+): GpuBuffer[] {
+  return [
+    ...[batch.centered, batch.queryTerms, rows.buffer, terms, center, offsets],
+    ...[batch.probes, batch.bitmap, batch.counts, batch.found],
+  ];
+}
+
 /** A threadgroup a strip of a probed list, for each query. Returns its scratch. */
 function recordScan(
   task: Task,
-  { rows, offsets, layout }: ListSource,
+  source: ListSource,
   batch: Batch,
   sizes: Sizes,
   metric: FastMetric,
   terms: GpuBuffer,
   center: GpuBuffer,
 ): GpuBuffer[] {
+  const { rows, layout } = source;
   const { threads } = sizes.how;
   const kernel = threads === SCAN_THREADS ? "ivf_scan" : "ivf_scan_sized";
   task.dispatch(["ivf.metal", `${kernel}_${metric}_f32`], [
-    batch.centered,
-    batch.queryTerms,
-    rows.buffer,
-    terms,
-    center,
-    offsets,
-    batch.probes,
-    batch.bitmap,
-    batch.counts,
-    batch.found,
+    ...listArguments(source, batch, terms, center),
     ivfParams(sizes, rows.width4, threads),
   ], {
     threadgroups: [Math.ceil(layout.longest / threads), sizes.nq * sizes.nprobe],
@@ -246,13 +251,14 @@ function recordScan(
 /** The keys of all rows of each query's lists, one after the other. Returns its scratch. */
 function recordKeys(
   task: Task,
-  { rows, offsets, layout }: ListSource,
+  source: ListSource,
   batch: Batch,
   sizes: Sizes,
   metric: FastMetric,
   terms: GpuBuffer,
   center: GpuBuffer,
 ): GpuBuffer[] {
+  const { rows, layout } = source;
   const { nq, nprobe, filtered } = sizes;
   const places = new Uint32Array(nq * nprobe);
   const counts = new Uint32Array(nq);
@@ -268,16 +274,7 @@ function recordKeys(
   // Of filtered rows, the kernel counts those that pass.
   if (!filtered) task.commands.copy(all, 0, batch.counts, 0, nq * 4);
   task.dispatch(["ivf.metal", `ivf_keys_${metric}_f32`], [
-    batch.centered,
-    batch.queryTerms,
-    rows.buffer,
-    terms,
-    center,
-    offsets,
-    batch.probes,
-    batch.bitmap,
-    batch.counts,
-    batch.found,
+    ...listArguments(source, batch, terms, center),
     first,
     ivfParams(sizes, rows.width4, STRIP.keys),
   ], {
