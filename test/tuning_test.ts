@@ -226,6 +226,7 @@ Deno.test("crossover() wants the second to be faster from there on", () => {
   assert.equal(crossover(points([256, 5, 4], [64, 2, 1], [128, 1, 2])), 256);
   assert.equal(crossover(points([64, 1, 2], [128, 1, 2])), null);
   assert.equal(crossover(points([64, 1, 1])), null);
+  assert.equal(crossover(points([64, 2, 1], [128, 2, 1])), 0);
   assert.equal(crossover(points([1, 1, NaN])), null);
   assert.equal(crossover([]), null);
 });

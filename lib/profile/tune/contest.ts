@@ -107,15 +107,16 @@ function report(tuner: Tuner, name: string, measured: readonly Measurement[]): v
  * Where one candidate overtakes another for good.
  *
  * @param points Sizes, ascending, with both times.
- * @returns The least size from which the second is faster at all sizes; null where there is none.
+ * @returns The least size from which the second is faster at all sizes, 0 where it always is; null where there is none.
  */
 export function crossover(
   points: readonly { size: number; first: number; second: number }[],
 ): number | null {
   let from: number | null = null;
   for (const { size, first, second } of [...points].sort((a, b) => b.size - a.size)) {
-    if (!(second < first)) break;
+    if (!(second < first)) return from;
     from = size;
   }
-  return from;
+  // Nothing smaller was measured, and nothing says that it turns there.
+  return from === null ? null : 0;
 }
