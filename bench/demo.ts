@@ -153,7 +153,7 @@ async function searchClusters(
     const index: Index = nprobe === null ? flat : ivf;
     const row = await searchOne(index, queries, truth, nprobe);
     rows.push({ index: nprobe === null ? "Flat" : description, ...row });
-    progress[Symbol.dispose]();
+    progress.clear();
     say(line(cells(rows.at(-1)!)));
     progress.update(rows.length);
   }

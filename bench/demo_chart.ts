@@ -63,7 +63,7 @@ function panel(
   return {
     width: 360,
     height: 300,
-    title: { text: title, fontSize: 12, fontWeight: "normal", color: "#222", offset: 8 },
+    title: { text: title, fontSize: 12, fontWeight: "normal", offset: 8 },
     encoding: { x, y },
     layer: [
       {

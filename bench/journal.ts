@@ -1,15 +1,12 @@
 /** Published experiments by id, as rows and verdicts. @module */
 
-import type { Backend } from "../lib/backend/backend.ts";
-import { gpu } from "../lib/kernel/mod.ts";
 import {
   type Experiment,
-  journalContext,
+  type JournalContext,
   type JournalRow,
-  readPublished,
+  runExperiment,
   type Verdict,
 } from "../lib/journal/mod.ts";
-import type { MeasureOptions } from "../lib/profile/mod.ts";
 import { significant } from "./rows.ts";
 
 /** What `--json` keeps of an experiment. */
@@ -19,7 +16,7 @@ export interface JournalResult {
   /** What was published. */
   conclusion: string;
   verdict: Verdict;
-  rows: JournalRow[];
+  rows: readonly JournalRow[];
 }
 
 const COLUMNS: [title: string, width: number, cell: (row: JournalRow) => string][] = [
@@ -35,54 +32,35 @@ const COLUMNS: [title: string, width: number, cell: (row: JournalRow) => string]
 ];
 
 /** Runs an experiment, printing as it goes. */
-export async function runExperiment(
+export async function printExperiment(
   experiment: Experiment,
-  backend: Backend,
-  quick: boolean,
-  measure: MeasureOptions,
+  context: JournalContext,
 ): Promise<JournalResult> {
   const { id, title, conclusion } = experiment;
   console.log(`\n${id}: ${title}\n  published: ${conclusion}`);
-  const device = backend.name === "gpu" ? gpu() : undefined;
-  const rows: JournalRow[] = [];
-  if (experiment.needsGpu && device === undefined) {
-    const text = "It needs a GPU: set METALFAISS_GPU to metal, cuda or emulator";
-    console.log(`  ${text}`);
-    return { id, title, conclusion, rows, verdict: { outcome: "not testable", ratio: null, text } };
-  }
-  console.log(line((column) => COLUMNS[column]![0]));
-  // Every sample is kept in the results: some tens say enough.
-  const context = journalContext(backend, {
-    device,
-    quick,
-    measure: { ...measure, maxSamples: 60 },
-  });
-  for await (const row of experiment.run(context)) {
-    rows.push(row);
-    console.log(line((column) => COLUMNS[column]![2](row)));
-    const findings = Object.entries(row.findings).map(([name, value]) =>
-      `${name} ${value.toPrecision(3)}`
-    );
-    const below = [...(row.note ? [row.note] : []), ...findings, row.kernels.join(" ")];
-    console.log(`    ${row.valid ? "" : "NOT RANKED "}${below.join(" · ")}`);
-  }
-  const figures = experiment.published.length === 0
-    ? []
-    : await readPublished(experiment.published).catch((error: Error) => {
-      console.log(`  published figures are left out: ${error.message}`);
-      return [];
-    });
+  if (!experiment.needsGpu || context.device) console.log(line((column) => COLUMNS[column]![0]));
+  const { verdict, rows, figures } = await runExperiment(experiment, context, { onRow: print });
   for (const figure of figures) {
     const { experiment_id, shape, variant, metric, value, unit, status, note } = figure;
+    const here = figure.reproduced === null
+      ? ""
+      : `, here ${significant(figure.reproduced)} ${unit}`;
     console.log(
-      `  published ${experiment_id}: ${shape} ${variant}: ${metric} ${value} ${unit}, ${status}${
-        note && ` (${note})`
-      }`,
+      `  published ${experiment_id}: ${shape} ${variant}: ${metric} ${value} ${unit}${here}, ` +
+        `${status}${note && ` (${note})`}`,
     );
   }
-  const verdict = experiment.verdict(rows);
   console.log(`  ${verdict.outcome}: ${verdict.text}`);
   return { id, title, conclusion, verdict, rows };
+}
+
+function print(row: JournalRow): void {
+  console.log(line((column) => COLUMNS[column]![2](row)));
+  const findings = Object.entries(row.findings).map(([name, value]) =>
+    `${name} ${value.toPrecision(3)}`
+  );
+  const below = [...(row.note ? [row.note] : []), ...findings, row.kernels.join(" ")];
+  console.log(`    ${row.valid ? "" : "NOT RANKED "}${below.join(" · ")}`);
 }
 
 function line(cell: (column: number) => string): string {

@@ -7,7 +7,7 @@
 
 import { parseArgs } from "node:util";
 import { backend } from "../lib/backend/select.ts";
-import { experiments, findExperiment } from "../lib/journal/mod.ts";
+import { experiments, findExperiment, journalContext } from "../lib/journal/mod.ts";
 import { type Roofline, roofline } from "../lib/profile/mod.ts";
 import { describe, deviceOf } from "./environment.ts";
 import { ffiSuite } from "./ffi_bench.ts";
@@ -15,7 +15,8 @@ import { flatSuite } from "./flat_bench.ts";
 import { gemmVariantsSuite, gemvSuite } from "./gemv_bench.ts";
 import { gpuSuite } from "./gpu_bench.ts";
 import { ivfSuite } from "./ivf_bench.ts";
-import { type JournalResult, runExperiment } from "./journal.ts";
+import { type JournalResult, printExperiment } from "./journal.ts";
+import { faissRivals } from "./journal_rivals.ts";
 import { kmeansSuite } from "./kmeans_bench.ts";
 import { gemmSuite, gemvBlasSuite, layerNormSuite, qrSuite, svdSuite } from "./linalg_bench.ts";
 import { plural, startPeers } from "./peers.ts";
@@ -71,7 +72,11 @@ async function main(): Promise<void> {
     },
   });
   const names = positionals.flatMap((name) =>
-    name === "journal" ? experiments.map(({ id }) => id) : [name]
+    name === "journal"
+      ? experiments.map(({ id }) => id)
+      : name === "recipes"
+      ? [name, "R1", "R2", "R3"]
+      : [name]
   );
   const unknown = names.find((name) =>
     name !== "roofline" && !Object.hasOwn(SUITES, name) && !findExperiment(name)
@@ -111,6 +116,7 @@ async function main(): Promise<void> {
     await Deno.writeTextFile(values.json, JSON.stringify(results, null, 2) + "\n");
   };
   await using peers = started?.peers;
+  const rivals = started && faissRivals(started.peers, started.description, threads);
   // Threads of OpenMP spin for some milliseconds after their work.
   const budget = Number(values.budget ?? (values.quick ? 200 : 2000));
   if (!(budget > 0)) throw new RangeError(`Cannot measure for ${values.budget} ms`);
@@ -118,7 +124,16 @@ async function main(): Promise<void> {
   for (const name of names) {
     const experiment = Object.hasOwn(SUITES, name) ? undefined : findExperiment(name);
     if (experiment) {
-      journal.push(await runExperiment(experiment, used, values.quick, measure));
+      journal.push(
+        await printExperiment(
+          experiment,
+          journalContext(used, {
+            ...{ device: deviceOf(used), quick: values.quick, rivals },
+            // Every sample is kept in the results: some tens say enough.
+            measure: { ...measure, maxSamples: 60 },
+          }),
+        ),
+      );
       await write();
     }
     const suite = Object.hasOwn(SUITES, name) ? SUITES[name] : undefined;

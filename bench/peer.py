@@ -10,6 +10,7 @@ import time
 
 import faiss
 import numpy as np
+from features import features
 from peer_protocol import serve
 
 arrays = {}
@@ -60,6 +61,20 @@ def flat(request):
     indexes[request["name"]] = index
 
 
+def factory(request):
+    """Builds an index of FAISS's own; returns the milliseconds that took."""
+    base = np.array(arrays[request["base"]])
+    metric = faiss.METRIC_L2 if request["metric"] == "L2" else faiss.METRIC_INNER_PRODUCT
+    configure(request["way"])
+    index = faiss.index_factory(base.shape[1], request["factory"], metric)
+    start = time.perf_counter()
+    index.train(base)
+    index.add(base)
+    ms = (time.perf_counter() - start) * 1e3
+    indexes[request["name"]] = index
+    return ms
+
+
 def read(request):
     indexes[request["name"]] = faiss.read_index(request["path"])
 
@@ -105,6 +120,8 @@ def searcher(request):
     if "nprobe" in request:
         index.nprobe = request["nprobe"]
         index.parallel_mode = way.get("parallelMode", 0)
+    if "efSearch" in request:
+        index.hnsw.efSearch = request["efSearch"]
     if "bitmap" in request:
         # Kept by the closure: FAISS holds plain pointers to both.
         selector = faiss.IDSelectorBitmap(np.array(arrays[request["bitmap"]]))
@@ -156,4 +173,4 @@ def kmeans(request):
 
 
 if __name__ == "__main__":
-    serve(hello, array, flat, read, brute_force, free, timed, result, kmeans)
+    serve(hello, array, flat, factory, read, brute_force, free, timed, result, kmeans, features)

@@ -42,7 +42,9 @@ export class PeerProcess implements AsyncDisposable {
 
   /** Asks for one operation of the script. */
   async ask<T>(op: string, request: object = {}): Promise<T> {
-    await this.#input.write(new TextEncoder().encode(JSON.stringify({ op, ...request }) + "\n"));
+    const line = JSON.stringify({ op, ...request }) + "\n";
+    // If the process ended, reading says so.
+    await this.#input.write(new TextEncoder().encode(line)).catch(() => {});
     while (!this.#rest.includes("\n")) {
       const { value, done } = await this.#lines.read();
       if (done) throw new Error(`Cannot run "${op}": the peer process ended`);
@@ -88,7 +90,8 @@ export class PeerProcess implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#input.close();
+    // A process that ended already takes no input.
+    await this.#input.close().catch(() => {});
     await this.#lines.cancel();
     await this.#child.status;
     await Deno.remove(this.#folder, { recursive: true });

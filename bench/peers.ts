@@ -26,6 +26,8 @@ export interface PeerSearch {
   nq: number;
   k: number;
   nprobe?: number;
+  /** Of FAISS's HNSW. */
+  efSearch?: number;
   bitmap?: string;
 }
 
@@ -71,18 +73,20 @@ export function plural(threads: number): string {
 
 /**
  * Starts the peers with the BLAS setting that makes FAISS fastest: OpenBLAS does not know every
- * processor, and OPENBLAS_CORETYPE can be worth 2× either way.
+ * processor, and OPENBLAS_CORETYPE can be worth 2× either way. Where times do not count, `probe` can be
+ * left out.
  */
 export async function startPeers(
   python: string,
   threads: number,
+  { probe: isProbed = true } = {},
 ): Promise<{ peers: Peers; description: PeerDescription }> {
   const settings: [string, Record<string, string | undefined>][] = [["as it is", {}]];
   if (Deno.env.has("OPENBLAS_CORETYPE")) settings.push(["unset", { OPENBLAS_CORETYPE: undefined }]);
   for (const core of await coreTypes()) settings.push([core, { OPENBLAS_CORETYPE: core }]);
   const blasProbe: Record<string, number> = {};
   let best: (typeof settings)[number] = settings[0]!;
-  if (settings.length > 1) {
+  if (isProbed && settings.length > 1) {
     for (const setting of settings) {
       const folder = await Deno.makeTempDir({ prefix: "metalfaiss-bench-" });
       await using peers = new Peers(python, folder, setting[1]);
@@ -92,8 +96,13 @@ export async function startPeers(
   }
   const folder = await Deno.makeTempDir({ prefix: "metalfaiss-bench-" });
   const peers = new Peers(python, folder, best[1]);
-  const description = await peers.ask<PeerDescription>("hello");
-  return { peers, description: { ...description, blasProbe } };
+  try {
+    const description = await peers.ask<PeerDescription>("hello");
+    return { peers, description: { ...description, blasProbe } };
+  } catch (error) {
+    await peers[Symbol.asyncDispose]();
+    throw error;
+  }
 }
 
 /** Milliseconds of a search that is mostly sgemm. */

@@ -65,6 +65,7 @@ async function examine(): Promise<Findings> {
     METALFAISS_BENCH_ITERS: "20",
     METALFAISS_BENCH_WARMUP: "3",
     METALFAISS_BENCH_BACKENDS: "gpu,vendor,cpu",
+    METALFAISS_JOURNAL: [undefined, "emulator"].includes(device?.engine) ? "quick" : "full",
   }, library ? cpuDevice() : undefined);
   const errors = Object.values(all).flatMap(({ error }) => error ?? []);
   advice.push(...new Set(errors));

@@ -30,7 +30,8 @@ export type VariableName =
   | "METALFAISS_IVF_TPB"
   | "METALFAISS_BENCH_ITERS"
   | "METALFAISS_BENCH_WARMUP"
-  | "METALFAISS_BENCH_BACKENDS";
+  | "METALFAISS_BENCH_BACKENDS"
+  | "METALFAISS_JOURNAL";
 
 /** What each variable does, as `deno task doctor` prints it. */
 export const variables: Readonly<Record<VariableName, string>> = {
@@ -76,6 +77,9 @@ export const variables: Readonly<Record<VariableName, string>> = {
   METALFAISS_BENCH_ITERS: "Samples of each variant in the harness, from 1; 20 by default.",
   METALFAISS_BENCH_WARMUP: "Samples before them that do not count; 3 by default.",
   METALFAISS_BENCH_BACKENDS: "What the harness measures: some of gpu,vendor,cpu; all by default.",
+  METALFAISS_JOURNAL:
+    "Shapes of the journal's experiments: quick (small), or full; by default quick on the emulator and " +
+    "without the native library, else full.",
 };
 
 /** Reads any variable; one that may not be read counts as unset, and so does an empty one. */

@@ -7,6 +7,7 @@
 import { ivfSettings } from "./backend/gpu/ivf_settings.ts";
 import {
   backendVariable,
+  choiceVariable,
   integerVariable,
   readVariable,
   threadsVariable,
@@ -35,6 +36,14 @@ export type KnownValues = Partial<Record<VariableName, string>>;
  * @param device The GPU whose tuning table counts.
  * @param known Values of variables that are not of linear algebra or lists.
  * @param cpu What the CPU's tuning table goes by.
+ *
+ * @example
+ * ```ts
+ * import { knobs } from "@metalfaiss/metalfaiss/profile";
+ * import assert from "node:assert/strict";
+ *
+ * assert.match(knobs(undefined).METALFAISS_GEMM_TILE_AV.value, /^\d+x\d+$/);
+ * ```
  */
 export function knobs(
   device: TunedDevice | undefined,
@@ -57,7 +66,8 @@ export function knobs(
     METALFAISS_USE_GEMM_KERNEL: () => flag(linalgSettings(about).gemmKernel),
     METALFAISS_QR_DOT: () => {
       const { qrDot, qrSimdFrom } = linalgSettings(about);
-      return qrDot === "auto" ? `auto: simd from ${qrSimdFrom} rows` : qrDot;
+      if (qrDot !== "auto") return qrDot;
+      return qrSimdFrom === Infinity ? "auto: never simd" : `auto: simd from ${qrSimdFrom} rows`;
     },
     METALFAISS_FORCE_QR: () => linalgSettings(about).forceQr ?? "by shape",
     METALFAISS_FORCE_SVD: () => linalgSettings(about).forceSvd ?? "by call",
@@ -66,6 +76,7 @@ export function knobs(
     METALFAISS_USE_COMPILE: () => flag(linalgSettings(about).encodeOnce),
     METALFAISS_BENCH_ITERS: () => integerVariable("METALFAISS_BENCH_ITERS", 1)?.toString(),
     METALFAISS_BENCH_WARMUP: () => integerVariable("METALFAISS_BENCH_WARMUP")?.toString(),
+    METALFAISS_JOURNAL: () => choiceVariable("METALFAISS_JOURNAL", ["quick", "full"]),
     METALFAISS_USE_IVF_TOPK: () => flag(ivfSettings(device ?? NO_DEVICE, Infinity).fused),
     METALFAISS_IVF_TPB: () => `${ivfSettings(device ?? NO_DEVICE, Infinity).threads}`,
   };

@@ -5,7 +5,7 @@
  */
 
 import type { Execution } from "./backend/linalg.ts";
-import { type MimeBundle, tableBundle } from "./display.ts";
+import { gridBundle, type MimeBundle, ranText } from "./display.ts";
 
 /** Rows of numbers: one row-major array, a {@linkcode Matrix}, or an array a row. */
 export type VectorInput =
@@ -91,14 +91,11 @@ export class Matrix {
     return this.data.subarray(i * this.columns, (i + 1) * this.columns);
   }
 
-  /** What a notebook shows. */
+  /** What a notebook shows: its first rows. */
   [Symbol.for("Jupyter.display")](): MimeBundle {
-    const shown = Array.from({ length: Math.min(this.rows, 10) }, (_, i) => [
-      String(i),
-      ...Array.from(this.row(i).subarray(0, 8), (value) => value.toPrecision(5)),
-    ]);
-    const header = ["", ...Array.from({ length: Math.min(this.columns, 8) }, (_, i) => String(i))];
-    return tableBundle(header, shown, `Matrix ${this.rows} × ${this.columns}`);
+    const ran = this.run === undefined ? "" : `; ${ranText(this.run)}`;
+    const title = `Matrix ${this.rows} × ${this.columns}`;
+    return gridBundle(this.data, this.columns, title, ran);
   }
 
   /** What `console.log` shows. */

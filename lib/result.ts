@@ -5,7 +5,8 @@
  */
 
 import type { RunInfo } from "./backend/backend.ts";
-import { type MimeBundle, tableBundle } from "./display.ts";
+import { type MimeBundle, plainText, ranText, tableBundle } from "./display.ts";
+import { formatCount, formatDigits, formatNumber } from "./display_cells.ts";
 
 /** One neighbour of a query. */
 export interface Hit {
@@ -34,24 +35,36 @@ function checkRow(i: number, nq: number): void {
   }
 }
 
-/** Queries that a table shows. */
-const SHOWN_QUERIES = 10;
+/** Queries, hits a query and rows that a table shows. */
+const [SHOWN_QUERIES, SHOWN_HITS, SHOWN_ROWS] = [10, 10, 50];
 
+/** The first hits of the first queries; a query without any has one row that says so. */
 function hitsTable(
-  rows: Iterable<{ distances: Float32Array; labels: BigInt64Array }>,
+  slice: (query: number) => { distances: Float32Array; labels: BigInt64Array },
+  nq: number,
   title: string,
+  run: RunInfo,
 ): MimeBundle {
-  const cells: string[][] = [];
-  for (const { distances, labels } of rows) {
-    const query = String(cells.length);
-    if (cells.length === SHOWN_QUERIES) break;
-    const hits = Array.from(
-      labels.subarray(0, 10),
-      (label, i) => label === -1n ? "–" : `${label} (${distances[i]!.toPrecision(5)})`,
-    );
-    cells.push([query, hits.join("  ")]);
+  const rows: unknown[][] = [];
+  let query = 0;
+  for (; query < Math.min(nq, SHOWN_QUERIES); query++) {
+    const { distances, labels } = slice(query);
+    const hits = Math.min(labels.length, SHOWN_HITS);
+    if (rows.length > 0 && rows.length + hits > SHOWN_ROWS) break;
+    for (let i = 0; i < hits; i++) {
+      const isThere = labels[i] !== -1n;
+      rows.push([query, i + 1, isThere ? labels[i] : null, isThere ? distances[i] : null]);
+    }
+    if (hits === 0) rows.push([query, null, null, null]);
   }
-  return tableBundle(["query", "id (distance), best first"], cells, title);
+  const left = query < nq ? `; the first ${formatCount(query, "query", "queries")}` : "";
+  const columns = [
+    { name: "query", format: String },
+    "rank",
+    { name: "id", format: (id: unknown) => id === null ? "–" : String(id) },
+    { name: "distance", format: (x: unknown) => x === null ? "" : formatDigits(x as number, 6) },
+  ];
+  return tableBundle(columns, rows, `${title}, ${ranText(run)}${left}`);
 }
 
 /**
@@ -113,16 +126,6 @@ export class SearchResult {
     for (let i = 0; i < this.nq; i++) yield this.row(i);
   }
 
-  *#slices(): Generator<{ distances: Float32Array; labels: BigInt64Array }> {
-    for (let i = 0; i < this.nq; i++) {
-      const [from, to] = [i * this.k, (i + 1) * this.k];
-      yield {
-        distances: this.distances.subarray(from, to),
-        labels: this.labels.subarray(from, to),
-      };
-    }
-  }
-
   /** What a notebook shows. */
   [Symbol.for("Jupyter.display")](): MimeBundle {
     return this.#table();
@@ -130,11 +133,23 @@ export class SearchResult {
 
   /** What `console.log` shows. */
   [Symbol.for("Deno.customInspect")](): string {
-    return `SearchResult ${this.#table()["text/plain"]}`;
+    return `${this.constructor.name} ${plainText(this.#table())}`;
   }
 
   #table(): MimeBundle {
-    return hitsTable(this.#slices(), `${this.nq} queries, k = ${this.k}, ${this.run.backend}`);
+    const slice = (query: number) => {
+      const [from, to] = [query * this.k, (query + 1) * this.k];
+      return {
+        distances: this.distances.subarray(from, to),
+        labels: this.labels.subarray(from, to),
+      };
+    };
+    return hitsTable(
+      slice,
+      this.nq,
+      `${formatCount(this.nq, "query", "queries")}, k = ${this.k}`,
+      this.run,
+    );
   }
 }
 
@@ -205,30 +220,29 @@ export class RangeSearchResult {
     for (let i = 0; i < this.nq; i++) yield this.row(i);
   }
 
-  *#slices(): Generator<{ distances: Float32Array; labels: BigInt64Array }> {
-    for (let i = 0; i < this.nq; i++) {
-      const [from, to] = [Number(this.lims[i]), Number(this.lims[i + 1])];
-      yield {
-        distances: this.distances.subarray(from, to),
-        labels: this.labels.subarray(from, to),
-      };
-    }
-  }
-
   /** What a notebook shows. */
   [Symbol.for("Jupyter.display")](): MimeBundle {
-    const title =
-      `${this.nq} queries, ${this.labels.length} within the radius, ${this.run.backend}`;
-    return hitsTable(this.#slices(), title);
+    return this.#table();
   }
 
   /** What `console.log` shows. */
   [Symbol.for("Deno.customInspect")](): string {
-    return `RangeSearchResult ${this.#table()["text/plain"]}`;
+    return `${this.constructor.name} ${plainText(this.#table())}`;
   }
 
   #table(): MimeBundle {
-    const title = `${this.nq} queries, ${this.labels.length} within, ${this.run.backend}`;
-    return hitsTable(this.#slices(), title);
+    const slice = (query: number) => {
+      const [from, to] = [Number(this.lims[query]), Number(this.lims[query + 1])];
+      return {
+        distances: this.distances.subarray(from, to),
+        labels: this.labels.subarray(from, to),
+      };
+    };
+    return hitsTable(
+      slice,
+      this.nq,
+      `${formatCount(this.nq, "query", "queries")}, ${formatNumber(this.labels.length)} within`,
+      this.run,
+    );
   }
 }

@@ -5,6 +5,7 @@ import { createGpuBackend } from "../lib/backend/gpu/mod.ts";
 import type { Dense, Execution } from "../lib/backend/linalg.ts";
 import { createReferenceBackend } from "../lib/backend/reference/mod.ts";
 import { type VariableName, variables } from "../lib/env.ts";
+import { openJournal } from "../lib/journal/mod.ts";
 import { knobs } from "../lib/knobs.ts";
 import { getGemmTiles, setGemmTiles } from "../lib/linalg/settings.ts";
 import { Metric } from "../lib/metric.ts";
@@ -328,6 +329,30 @@ Deno.test("METALFAISS_BENCH_* set samples and what the harness measures", onGpu,
       await assert.rejects(run(), new RegExp(`^RangeError: Cannot use ${name}: expected`));
     });
   }
+});
+
+Deno.test("METALFAISS_JOURNAL sets the shapes of the journal's experiments", onGpu, async () => {
+  const shapes = async () => {
+    const journal = await openJournal({ engine: "emulator" });
+    const { rows } = await journal.replay("X6", { on: "cpu", budget: 5 });
+    return rows.map(({ shape }) => shape);
+  };
+  const quick = await shapes();
+  await withVariables({ METALFAISS_JOURNAL: "full" }, async () => {
+    const full = await shapes();
+    assert.ok(full.length > quick.length && !full.includes(quick[0]!));
+    assert.equal(knobs(undefined).METALFAISS_JOURNAL.value, "full");
+  });
+  await withVariables({ METALFAISS_JOURNAL: "quick" }, async () => {
+    assert.deepEqual(await shapes(), quick);
+  });
+  await withVariables({ METALFAISS_JOURNAL: "all" }, async () => {
+    await assert.rejects(
+      shapes(),
+      /RangeError: Cannot use METALFAISS_JOURNAL: expected quick, full/,
+    );
+    assert.match(knobs(undefined).METALFAISS_JOURNAL.error!, /METALFAISS_JOURNAL/);
+  });
 });
 
 /** What a process with these variables prints. */

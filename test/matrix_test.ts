@@ -74,5 +74,5 @@ Deno.test("Matrix shows its shape in a terminal and its numbers in a notebook", 
   assert.equal(Deno.inspect(m), "Matrix(1 × 2)");
   const show = m as unknown as Record<symbol, () => Record<string, string>>;
   const bundle = show[Symbol.for("Jupyter.display")]!();
-  assert.match(bundle["text/html"]!, /<td>2.5000<\/td>/);
+  assert.match(bundle["text/html"]!, /<td[^>]*>2.5<\/td>/);
 });

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
+import { IndexFlatL2 } from "../lib/index/flat.ts";
 import { compare, type Contender, repeat, summarize } from "../lib/profile/measure.ts";
 import { measure } from "../lib/profile/measurement.ts";
-import { clustered, gaussian } from "../lib/profile/datasets.ts";
+import { clustered, gaussian, manifold } from "../lib/profile/datasets.ts";
 import { measureRoofline, roofFraction } from "../lib/profile/roofline.ts";
 import { isNative } from "./native.ts";
 
@@ -84,6 +85,32 @@ Deno.test("clustered() returns rows nearer to some than to most", () => {
   };
   const all = Array.from({ length: 399 }, (_, i) => distance(0, i + 1)).sort((a, b) => a - b);
   assert.ok(all[20]! * 4 < all[200]!, `${all[20]} ${all[200]}`);
+});
+
+Deno.test("manifold() returns rows of as many dimensions as it is told, whatever d", async () => {
+  const d = 48;
+  const [rows, near] = [2000, 12];
+  const dimensionOf = async (x: Float32Array) => {
+    using index = new IndexFlatL2(d);
+    await index.add(x);
+    // Levina and Bickel's estimate; the nearest is the row itself.
+    const { distances } = await index.search(x.subarray(0, 200 * d), near + 1);
+    let sum = 0;
+    for (let row = 0; row < 200; row++) {
+      const own = distances.subarray(row * (near + 1) + 1, (row + 1) * (near + 1));
+      for (const value of own) sum += Math.log(own.at(-1)! / value) / 2;
+    }
+    return 200 * (near - 1) / sum;
+  };
+  for (const intrinsic of [2, 6]) {
+    const found = await dimensionOf(manifold(rows, d, { intrinsic, noise: 0.001 }));
+    assert.ok(Math.abs(found - intrinsic) < 0.3 * intrinsic, `${found}, not ${intrinsic}`);
+  }
+  assert.ok(await dimensionOf(gaussian(rows, d)) > 15);
+  const all = manifold(4000, d);
+  const square = all.reduce((sum, v) => sum + v * v, 0) / all.length;
+  assert.ok(Math.abs(square - 1) < 0.3, `${square}`);
+  assert.deepEqual(manifold(3, 8, { seed: 5 }), manifold(3, 8, { seed: 5 }));
 });
 
 Deno.test("roofFraction() names the limit that binds", () => {

@@ -307,16 +307,17 @@ Deno.test(
       y[i] = twice(x[i]) + my_x_shape + x_stridesy + thread_position_in_grid2 + sizes.grid_size;`,
     });
     using x = from([1, 2]);
+    const call: KernelCall = {
+      inputs: [x],
+      grid: [2, 1, 1],
+      threadgroup: [2, 1, 1],
+      outputShapes: [[2]],
+      outputDtypes: ["float32"],
+    };
     const logged = await capture(() =>
-      run(kernel, {
-        inputs: [x],
-        grid: [2, 1, 1],
-        threadgroup: [2, 1, 1],
-        outputShapes: [[2]],
-        outputDtypes: ["float32"],
-        verbose: true,
-      }).then((y) => assert.deepEqual(y, [12, 14]))
+      run(kernel, { ...call, verbose: true }).then((y) => assert.deepEqual(y, [12, 14]))
     );
+    assert.equal(kernel.source(call), logged);
     const signature = logged.slice(logged.indexOf("[[kernel]]"), logged.indexOf(") {\n#line"));
     assert.match(signature, /const constant float\* x \[\[buffer\(0\)\]\]/);
     assert.match(signature, /device float\* y \[\[buffer\(1\)\]\]/);

@@ -49,11 +49,54 @@ Deno.test("row() refuses a query that is not there, and an id past 2^53", () => 
   assert.throws(() => far.row(0), { name: "RangeError", message: /labels/ });
 });
 
+/** Text of the cells of the body, row by row. */
+function cells(html: string): string[][] {
+  const body = html.slice(html.indexOf("<tbody>"), html.indexOf("</tbody>"));
+  return body.split("<tr>").slice(1).map((row) =>
+    [...row.matchAll(/<td[^>]*>([^<]*)<\/td>/g)].map((match) => match[1]!)
+  );
+}
+
 Deno.test("results show a table in notebooks and terminals", () => {
-  assert.match(show(found)["text/html"]!, /<td>7 \(0.50000\) {2}9 \(2.0000\)<\/td>/);
-  assert.match(Deno.inspect(found), /SearchResult 2 queries, k = 2[^]*4 \(1.0000\) {2}–/);
-  assert.match(show(within)["text/html"]!, /3 \(1.0000\)/);
-  assert.match(Deno.inspect(within), /RangeSearchResult 2 queries, 2 within/);
+  assert.deepEqual(cells(show(found)["text/html"]!), [
+    ["0", "1", "7", "0.5"],
+    ["0", "2", "9", "2"],
+    ["1", "1", "4", "1"],
+    ["1", "2", "–", ""],
+  ]);
+  assert.match(Deno.inspect(found), /^SearchResult 2 queries, k = 2, [^]*\n {4}1 {5}2 {3}–$/);
+  assert.deepEqual(cells(show(within)["text/html"]!), [
+    ["0", "", "–", ""],
+    ["1", "1", "3", "1"],
+    ["1", "2", "5", "2"],
+  ]);
+  assert.match(Deno.inspect(within), /^RangeSearchResult 2 queries, 2 within/);
+});
+
+Deno.test("results show the first hits of the first queries, and how many those are", () => {
   const many = new SearchResult(new Float32Array(50), new BigInt64Array(50), 1, run);
-  assert.equal(show(many)["text/html"]!.match(/<tr>/g)!.length, 11);
+  assert.equal(cells(show(many)["text/html"]!).length, 10);
+  assert.match(show(many)["text/plain"]!, /; the first 10 queries\n/);
+  const deep = new SearchResult(new Float32Array(3000), new BigInt64Array(3000), 1000, run);
+  assert.equal(cells(show(deep)["text/html"]!).length, 30);
+  const none = new SearchResult(new Float32Array(0), new BigInt64Array(0), 3, run);
+  assert.deepEqual(cells(show(none)["text/html"]!), []);
+});
+
+Deno.test("a SearchResult is data, too: ids past 2^53 are text", () => {
+  const far = new SearchResult(Float32Array.of(1), BigInt64Array.of(2n ** 60n), 1, run);
+  const bundle = show(far) as Record<string, unknown>;
+  assert.deepEqual(bundle["application/vnd.dataresource+json"], {
+    title: "1 query, k = 1, reference (typescript)",
+    schema: {
+      fields: [
+        { name: "query", type: "integer" },
+        { name: "rank", type: "integer" },
+        { name: "id", type: "string" },
+        { name: "distance", type: "integer" },
+      ],
+    },
+    data: [{ query: 0, rank: 1, id: String(2n ** 60n), distance: 1 }],
+  });
+  assert.match(show(far)["text/plain"]!, new RegExp(String(2n ** 60n)));
 });

@@ -173,6 +173,8 @@ export interface SumParts {
   summation: Summation;
   /** Sum of absolute values by the sum's: digits that a plain sum loses. */
   condition: number;
+  /** Roundings on the way of a number into the sum, at most: each loses half a unit in the last place. */
+  roundings: number;
 }
 
 /** Numbers of a recurrent scan h_t = tanh(W x_t + R h_(t-1) + b), t = 1 … S, for B sequences. */

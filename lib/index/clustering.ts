@@ -5,6 +5,8 @@
  */
 
 import type { Backend, ResidentRows } from "../backend/backend.ts";
+import { type MimeBundle, plainText, tableBundle, withDisplay } from "../display.ts";
+import { formatCount } from "../display_cells.ts";
 import { toRows, type VectorInput } from "../matrix.ts";
 import { isSimilarity, Metric } from "../metric.ts";
 import { Random } from "../random.ts";
@@ -216,6 +218,16 @@ export class Clustering {
     }
   }
 
+  /** What a notebook shows: the iterations. */
+  [Symbol.for("Jupyter.display")](): MimeBundle {
+    return clusteringBundle(this.d, this.k, this.iterationStats);
+  }
+
+  /** What `console.log` shows. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return plainText(clusteringBundle(this.d, this.k, this.iterationStats));
+  }
+
   #flat(backend: Backend | undefined): Index {
     const metric = this.#params.spherical ? Metric.InnerProduct : Metric.L2;
     return new IndexFlat(this.d, metric, { backend });
@@ -327,6 +339,21 @@ export class Clustering {
   }
 }
 
+/** The iterations of a clustering. */
+function clusteringBundle(
+  d: number,
+  k: number,
+  iterations: readonly ClusteringProgress[],
+): MimeBundle {
+  const rows = iterations.map(({ iteration, objective, imbalanceFactor, nsplit, seconds }) => {
+    return [iteration, objective, imbalanceFactor, nsplit, seconds];
+  });
+  const columns = ["iteration", "objective", "imbalance", "splits", "seconds"];
+  const done = iterations.length === 0 ? "not trained" : formatCount(rows.length, "iteration");
+  const title = `k-means, ${formatCount(k, "centroid")} of ${formatCount(d, "number")}: ${done}`;
+  return tableBundle(columns, rows, title);
+}
+
 interface RunInput {
   x: Float32Array;
   weights: Float32Array | undefined;
@@ -385,5 +412,9 @@ export async function kmeans(
   const clustering = new Clustering(d, k, params);
   await clustering.train(x, params);
   const { centroids, iterationStats: iterations } = clustering;
-  return { centroids, objective: iterations.at(-1)?.objective ?? NaN, iterations };
+  const objective = iterations.at(-1)?.objective ?? NaN;
+  return withDisplay(
+    { centroids, objective, iterations },
+    () => clusteringBundle(d, k, iterations),
+  );
 }

@@ -124,12 +124,7 @@ function explain(description: string, tokens: string[]): Error {
  * @throws {UnsupportedError} If the index has no factory string.
  */
 export function reverseIndexFactory(index: Index): string {
-  if (index instanceof IndexIDMap2) return `IDMap2,${reverseIndexFactory(index.index)}`;
-  if (index instanceof IndexIDMap) return `IDMap,${reverseIndexFactory(index.index)}`;
-  if (index instanceof IndexFlat) return "Flat";
-  if (index instanceof IndexIVFFlat) {
-    const quantizer = reverseIndexFactory(index.quantizer);
-    return `IVF${index.nlist}${quantizer === "Flat" ? "" : `(${quantizer})`},Flat`;
-  }
+  const name = index.factoryString();
+  if (name !== undefined) return name;
   throw new UnsupportedError(`Cannot name a ${index.constructor.name}: it has no factory string`);
 }

@@ -55,6 +55,11 @@ export class IndexFlat extends Index {
     return true;
   }
 
+  /** @internal */
+  override factoryString(): string | undefined {
+    return "Flat";
+  }
+
   /** Bytes that the vectors take. */
   override memoryUsage(): number {
     return this.ntotal * this.d * 4;

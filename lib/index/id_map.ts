@@ -77,6 +77,12 @@ export class IndexIDMap extends Index {
     return this.index.isTrained;
   }
 
+  /** @internal */
+  override factoryString(): string | undefined {
+    const wrapped = this.index.factoryString();
+    return wrapped && `${this instanceof IndexIDMap2 ? "IDMap2" : "IDMap"},${wrapped}`;
+  }
+
   /** Bytes that vectors and ids take. */
   override memoryUsage(): number {
     return this.index.memoryUsage() + this.ntotal * 8;

@@ -12,13 +12,14 @@ import type {
   StoreSearch,
 } from "../backend/backend.ts";
 import { backend as defaultBackend, createBackend } from "../backend/select.ts";
-import { type MimeBundle, tableBundle } from "../display.ts";
+import type { MimeBundle } from "../display.ts";
 import { DisposedError, NotTrainedError, UnsupportedError } from "../errors.ts";
 import { type IdInput, toIds, toRows, type VectorInput } from "../matrix.ts";
-import { checkMetric, type Metric, metricName } from "../metric.ts";
+import { checkMetric, type Metric } from "../metric.ts";
 import { RangeSearchResult, SearchAndReconstructResult, type SearchResult } from "../result.ts";
 import { type Filter, type IDSelector, resolvePredicates, toSelector } from "../selector.ts";
 import type { ClusteringProgress } from "./clustering.ts";
+import { indexBundle, indexLine } from "./index_display.ts";
 import { Lock, writeBoth } from "./lock.ts";
 
 /** Options of an index's constructor. */
@@ -398,24 +399,22 @@ export abstract class Index implements Disposable {
 
   /** What a notebook shows. */
   [Symbol.for("Jupyter.display")](): MimeBundle {
-    return tableBundle(["property", "value"], this.#properties(), this.constructor.name);
+    return indexBundle(this, this.#disposed ? undefined : this.parameters());
   }
 
   /** What `console.log` shows. */
   [Symbol.for("Deno.customInspect")](): string {
-    const shown = this.#properties().map(([name, value]) => `${name}: ${value}`);
-    return `${this.constructor.name} { ${shown.join(", ")} }`;
+    return indexLine(this, this.#disposed);
   }
 
-  #properties(): [string, string][] {
-    if (this.#disposed) return [["disposed", "true"]];
-    return [
-      ["d", String(this.d)],
-      ["ntotal", String(this.ntotal)],
-      ["metric", metricName(this.metric)],
-      ["isTrained", String(this.isTrained)],
-      ["backend", this.backend.name],
-    ];
+  /** FAISS's factory string, of kinds that have one. @internal */
+  factoryString(): string | undefined {
+    return undefined;
+  }
+
+  /** What is shown of this kind of index alone. @internal */
+  protected parameters(): Record<string, unknown> {
+    return {};
   }
 
   /** Learns from checked vectors. @internal */

@@ -135,6 +135,18 @@ export class IndexIVFFlat extends Index {
     return this.#isTrained;
   }
 
+  /** @internal */
+  override factoryString(): string | undefined {
+    const quantizer = this.quantizer.factoryString();
+    if (quantizer === undefined) return undefined;
+    return `IVF${this.nlist}${quantizer === "Flat" ? "" : `(${quantizer})`},Flat`;
+  }
+
+  /** @internal */
+  protected override parameters(): Record<string, unknown> {
+    return { nlist: this.nlist, nprobe: this.nprobe };
+  }
+
   /** Bytes that vectors, ids and centroids take. */
   override memoryUsage(): number {
     return this.#store.count * (this.d * 4 + 8) + this.quantizer.memoryUsage();

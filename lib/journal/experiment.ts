@@ -1,14 +1,15 @@
 /**
- * What an experiment is, and how its variants are checked, measured and judged.
+ * What an experiment is, where it runs, and what comes of it.
  *
  * @module
  */
 
 import type { Backend } from "../backend/backend.ts";
-import type { Computed, Execution } from "../backend/linalg.ts";
 import { backend as defaultBackend } from "../backend/select.ts";
-import { compare, type MeasureOptions, summarize, type Timing } from "../profile/measure.ts";
+import type { MeasureOptions, Timing } from "../profile/measure.ts";
 import type { GpuDevice } from "../kernel/device.ts";
+import type { Published, PublishedFilter } from "./published.ts";
+import type { Rival } from "./rival.ts";
 
 /** Where and how experiments run. */
 export interface JournalContext {
@@ -20,41 +21,12 @@ export interface JournalContext {
   quick: boolean;
   /** Time for each group of variants. */
   measure: MeasureOptions;
-}
-
-/** One way to do a trial's work. */
-export interface Variant<T = unknown> {
-  /** Its name in the journal. */
-  name: string;
-  /** Does the work once; all of it is done when the promise is fulfilled. */
-  run: () => Promise<Computed<T>>;
-  /** What must be among the kernels that ran. */
-  expects?: RegExp;
-  /** Whether the others are compared with it. */
-  baseline?: boolean;
-}
-
-/** Variants that do the same work on the same data. */
-export interface Trial<T = unknown> {
-  /** Sizes, as the journal writes them. */
-  shape: string;
-  variants: readonly Variant<T>[];
-  /** Spoils outputs that variants share, before each is checked: what one leaves is no other's result. */
-  poison?: () => Promise<void>;
-  /** Relative error against float64, of a variant's result. */
-  error: (value: T) => number | Promise<number>;
-  /** Largest error that is valid. */
-  tolerance: number;
-  /** Frees a result that nobody looks at any more. */
-  release?: (value: T) => void;
-  /** Other findings about a result, by name. */
-  findings?: (value: T) => Record<string, number> | Promise<Record<string, number>>;
-  /** Floating-point operations of the work. */
-  flops?: number;
-  /** Bytes it has to move at least. */
-  bytes?: number;
-  /** What variants are ranked by: the GPU's time, or the caller's, where what differs is on the host. */
-  clock?: Clock;
+  /** Stops it between samples. */
+  signal?: AbortSignal | undefined;
+  /** Called before each variant is checked. */
+  onVariant?: ((shape: string, variant: string) => void) | undefined;
+  /** Other libraries that competitive tables show beside this one. */
+  rivals?: readonly Rival[] | undefined;
 }
 
 /** Whose time counts. */
@@ -64,10 +36,15 @@ export type Clock = "gpu" | "host";
 export interface JournalRow {
   /** Id of the experiment. */
   experiment: string;
+  /** Sizes, as the journal writes them. */
   shape: string;
+  /** The way it was done. */
   variant: string;
+  /** Backend that did it. */
   backend: string;
+  /** What executed it. */
   engine: string;
+  /** Instruction set; a GPU's name. */
   isa: string;
   /** Kernels that ran. */
   kernels: string[];
@@ -83,7 +60,9 @@ export interface JournalRow {
   time: Timing | null;
   /** Milliseconds on the GPU. */
   gpuTime: Timing | null;
+  /** Floating-point operations by time, in GFLOP/s. */
   gflops: number | null;
+  /** Bytes by time, in GB/s. */
   gbps: number | null;
   /** Whether the others of its shape are compared with it. */
   baseline: boolean;
@@ -97,9 +76,14 @@ export interface JournalRow {
 
 /** What a reproduction says of a published conclusion. */
 export interface Verdict {
+  /** Whether the conclusion holds here. */
   outcome: "confirmed" | "refuted" | "not testable";
+  /** What it rests on: measured times, or results, which are the same wherever they are computed. */
+  basis: "time" | "result";
   /** The ratio that it rests on, or null. */
   ratio: number | null;
+  /** What that ratio may as well be, by the spread of the samples. */
+  interval?: readonly [low: number, high: number];
   /** In one sentence. */
   text: string;
 }
@@ -108,8 +92,13 @@ export interface Verdict {
 export interface Experiment {
   /** Id, as the journal has it. */
   id: string;
-  /** Ids of `data/published.csv` that it reproduces. */
-  published: readonly string[];
+  /** Figures of `data/published.csv` that it reproduces. */
+  published: readonly PublishedFilter[];
+  /** What of its rows corresponds to a published figure, in the figure's unit; null: nothing does. */
+  reproduce?: (figure: Published, rows: readonly JournalRow[]) => number | null;
+  /** What else there is to say of it here, e.g. why some figures cannot be reproduced. */
+  remark?: (context: JournalContext) => string;
+  /** What it is about. */
   title: string;
   /** What was published. */
   conclusion: string;
@@ -128,142 +117,4 @@ export function journalContext(
 ): JournalContext {
   const device = options.device;
   return { backend, device, quick: false, measure: { budget: 1000 }, ...options };
-}
-
-/** Checks every variant of a trial, then times the valid ones in turns. */
-export async function* runTrial<T>(
-  experiment: string,
-  trial: Trial<T>,
-  context: JournalContext,
-): AsyncGenerator<JournalRow> {
-  const checked: { variant: Variant<T>; row: JournalRow; gpu: number[] }[] = [];
-  for (const variant of trial.variants) {
-    checked.push({ variant, row: await check(experiment, trial, variant, context), gpu: [] });
-  }
-  const valid = checked.filter(({ row }) => row.valid);
-  const contenders = valid.map(({ variant, gpu }) => ({
-    name: variant.name,
-    run: async (count: number) => {
-      const times: number[] = [];
-      for (let i = 0; i < count; i++) {
-        const start = performance.now();
-        const { value, run } = await variant.run();
-        times.push(performance.now() - start);
-        trial.release?.(value);
-        if (run.gpuSeconds !== undefined) gpu.push(run.gpuSeconds * 1e3);
-      }
-      return times;
-    },
-  }));
-  const timings = valid.length === 0 ? new Map() : await compare(contenders, context.measure);
-  for (const { variant, row, gpu } of valid) {
-    row.time = timings.get(variant.name)!;
-    if (gpu.length > 0) row.gpuTime = gpuTiming(gpu);
-    if (row.gpuTime === null || row.engine === "emulator") row.clock = "host";
-    const median = timeOf(row)!;
-    if (trial.flops !== undefined) row.gflops = trial.flops / median / 1e6;
-    if (trial.bytes !== undefined) row.gbps = trial.bytes / median / 1e6;
-  }
-  const base = checked.find(({ variant, row }) => variant.baseline && row.valid)?.row;
-  for (const { row } of checked) {
-    const [own, theirs] = [timeOf(row), base && timeOf(base)];
-    if (own && theirs) row.ratio = theirs / own;
-    yield row;
-  }
-}
-
-/** Times on the GPU; one of 0 was not measured and is an error. */
-function gpuTiming(samples: number[]): Timing {
-  const zero = samples.findIndex((ms) => !(ms > 0));
-  if (zero >= 0) throw new RangeError(`Cannot use a GPU time of ${samples[zero]} ms`);
-  return summarize(samples);
-}
-
-/** The time that variants are ranked by, in milliseconds. */
-export function timeOf(row: JournalRow): number | undefined {
-  return (row.clock === "gpu" ? row.gpuTime : row.time)?.median;
-}
-
-async function check<T>(
-  experiment: string,
-  trial: Trial<T>,
-  variant: Variant<T>,
-  context: JournalContext,
-): Promise<JournalRow> {
-  const { name: backend, engine, isa } = context.backend;
-  const row: JournalRow = {
-    ...{ experiment, shape: trial.shape, variant: variant.name, backend, engine, isa },
-    ...{ kernels: [], threads: 0, error: null, valid: false, note: "", findings: {} },
-    ...{ time: null, gpuTime: null, gflops: null, gbps: null, ratio: null },
-    ...{ baseline: variant.baseline ?? false, clock: trial.clock ?? "gpu" },
-  };
-  try {
-    await trial.poison?.();
-    const { value, run } = await variant.run();
-    setRun(row, run);
-    row.error = await trial.error(value);
-    if (trial.findings) row.findings = await trial.findings(value);
-    trial.release?.(value);
-    row.note = fault(row, trial, variant);
-    row.valid = row.note === "";
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    row.note = `${error.name}: ${error.message}`;
-  }
-  return row;
-}
-
-function setRun(row: JournalRow, { backend, engine, isa, variants, threads }: Execution): void {
-  Object.assign(row, { backend, engine, isa, kernels: variants, threads });
-}
-
-/** Why a row does not count; empty if it does. */
-function fault<T>(row: JournalRow, trial: Trial<T>, variant: Variant<T>): string {
-  if (!(row.error! <= trial.tolerance)) {
-    return `error ${row.error!.toExponential(1)} is above ${trial.tolerance}`;
-  }
-  if (row.threads < 1) return "no thread ran";
-  if (variant.expects && !row.kernels.some((kernel) => variant.expects!.test(kernel))) {
-    return `ran ${row.kernels.join(", ")}, not ${variant.expects.source}`;
-  }
-  return "";
-}
-
-/** How a variant did against its baseline, over shapes: the geometric mean of the ratios. */
-export function meanRatio(
-  rows: readonly JournalRow[],
-  variant: RegExp,
-  shape = /./,
-): number | null {
-  const ratios = rows.filter((row) =>
-    row.valid && !row.baseline && row.ratio !== null && variant.test(row.variant) &&
-    shape.test(row.shape)
-  ).map((row) => row.ratio!);
-  if (ratios.length === 0) return null;
-  return Math.exp(ratios.reduce((sum, ratio) => sum + Math.log(ratio), 0) / ratios.length);
-}
-
-/** A verdict by a ratio: confirmed from `least` on, where a device was measured that says something. */
-export function judge(
-  rows: readonly JournalRow[],
-  ratio: number | null,
-  least: number,
-  claim: string,
-): Verdict {
-  if (rows.some((row) => row.engine === "emulator")) {
-    return {
-      outcome: "not testable",
-      ratio: null,
-      text: "The emulator's times say nothing of GPUs",
-    };
-  }
-  if (ratio === null) {
-    return { outcome: "not testable", ratio, text: "No valid variants to compare ran here" };
-  }
-  const outcome = ratio >= least ? "confirmed" : "refuted";
-  return {
-    outcome,
-    ratio,
-    text: `${claim}: ${ratio.toFixed(2)}×, where ${least}× would confirm it`,
-  };
 }

@@ -1,88 +1,35 @@
 /**
- * The published experiments as data and functions, for benches and notebooks.
+ * The published experiments as data and functions, for benches and notebooks: what was published, the same
+ * work here, and a verdict.
+ *
+ * @example
+ * ```ts
+ * import { openJournal } from "@metalfaiss/metalfaiss/journal";
+ * import assert from "node:assert/strict";
+ *
+ * const journal = await openJournal({ engine: "emulator", quick: true });
+ * const replay = await journal.replay("J0");
+ * assert.equal(replay.verdict.outcome, "confirmed");
+ * ```
  *
  * @module
  */
 
-import type { Experiment } from "./experiment.ts";
-import { gridShape, missteps, parameterPacking, streamOverlap } from "./launches.ts";
-import { orthogonalization } from "./orthogonal.ts";
-import { matmulProbes } from "./probes.ts";
-import { gemmTiling, tileSweep } from "./products.ts";
-import { projectionCrossover, qrProjections, qrUpdate } from "./qr.ts";
-import { chunkedScan, headLinearKernel, multiHeadLayerNorm, softCapKernel } from "./sequence.ts";
-import { compensation } from "./sums.ts";
-import {
-  bandStreams,
-  encodedOnce,
-  fusedZ,
-  guards,
-  naiveZ,
-  rayleighRitz,
-  serialBands,
-  tiledZ,
-  workspaces,
-} from "./svd.ts";
-
 export {
+  type Clock,
   type Experiment,
   type JournalContext,
   journalContext,
   type JournalRow,
   type Verdict,
 } from "./experiment.ts";
-export { type Published, readPublished } from "./published.ts";
-
-/** Every experiment, in the journal's order. */
-export const experiments: readonly Experiment[] = [
-  missteps,
-  qrProjections,
-  naiveZ,
-  tiledZ,
-  rayleighRitz,
-  tileSweep,
-  fusedZ,
-  serialBands,
-  bandStreams,
-  workspaces,
-  guards,
-  encodedOnce,
-  compensation,
-  qrUpdate,
-  parameterPacking,
-  projectionCrossover,
-  gridShape,
-  multiHeadLayerNorm,
-  softCapKernel,
-  chunkedScan,
-  gemmTiling,
-  streamOverlap,
-  headLinearKernel,
-  orthogonalization,
-  matmulProbes,
-];
-
-/** Ids that name the same experiment. */
-const ALIASES: Readonly<Record<string, string>> = {
-  E1: "J3",
-  E2: "E5",
-  E7: "E5",
-  "H-S1": "E5",
-  "H-S2": "E5",
-  "H-S3": "E5",
-  E6: "E3",
-  R5: "T1",
-  R7: "X5",
-  HPC16X8: "H1",
-};
-
-/**
- * An experiment by its id, whatever the case; undefined where there is none.
- *
- * @param id As the journal has it: `J1a`, `E5`, `X3` …
- */
-export function findExperiment(id: string): Experiment | undefined {
-  const upper = id.toUpperCase();
-  const wanted = ALIASES[upper] ?? upper;
-  return experiments.find((experiment) => experiment.id.toUpperCase() === wanted);
-}
+export { experiments, findExperiment } from "./experiments.ts";
+export { Journal, type JournalOptions, openJournal, type ReplayOptions } from "./journal.ts";
+export { JournalError } from "./journal_error.ts";
+export { type Published, type PublishedFilter, readPublished } from "./published.ts";
+export { featureTable } from "./features.ts";
+export type { Figure } from "./figures.ts";
+export { Replay, type ReplayParts } from "./replay.ts";
+export { judge, type Pair, type Ratio, ratioOf, timeOf } from "./verdict.ts";
+export { runExperiment, type RunOptions } from "./run.ts";
+export type { Rival, RivalFeature, RivalIndex, RivalResult } from "./rival.ts";

@@ -31,6 +31,11 @@ export class Operands implements Disposable {
     return { data: tensor, rows, columns, dtype };
   }
 
+  /** Frees a result, unless it was written to one of these. */
+  release({ data }: Dense): void {
+    if (data instanceof Tensor && !this.#tensors.includes(data)) data.dispose();
+  }
+
   [Symbol.dispose](): void {
     for (const tensor of this.#tensors.splice(0)) tensor.dispose();
   }

@@ -10,8 +10,10 @@ import {
 } from "../linalg/orthogonal.ts";
 import { Matrix } from "../matrix.ts";
 import { gaussian } from "../profile/datasets.ts";
-import { type Experiment, type JournalContext, judge, meanRatio, runTrial } from "./experiment.ts";
+import type { Experiment, JournalContext } from "./experiment.ts";
 import { orthogonalityError, productRow } from "./operands.ts";
+import { runTrial } from "./trial.ts";
+import { judge, meanRatio } from "./verdict.ts";
 
 /** Columns that are made orthogonal to a basis. */
 const ADDED = 32;
@@ -93,5 +95,5 @@ export const orthogonalization: Experiment = {
       yield* bases(context, a);
     }
   },
-  verdict: (rows) => judge(rows, meanRatio(rows, /^blocks/), 1.1, "Blocks against columns"),
+  verdict: (rows) => judge(meanRatio(rows, /^blocks/), 1.1, "Blocks against columns"),
 };

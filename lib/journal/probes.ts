@@ -1,45 +1,79 @@
 /** The m = 1 matmul probes: M. @module */
 
 import { probeProblems } from "../profile/variants/problems.ts";
-import { runVariants, type VariantReport, type VariantResult } from "../profile/variants/run.ts";
-import { type Experiment, type JournalContext, type JournalRow, judge } from "./experiment.ts";
+import {
+  runVariants,
+  type VariantOptions,
+  type VariantReport,
+  type VariantResult,
+} from "../profile/variants/run.ts";
+import type { Problem } from "../profile/variants/select.ts";
+import type { Experiment, JournalContext, JournalRow } from "./experiment.ts";
+import { reproduceProbe } from "./probe_figures.ts";
+import { judge, type Pair, ratioOf, timeOf } from "./verdict.ts";
+
+/** Milliseconds for each group of variants, where nobody asks for less. */
+const BUDGET = 1000;
 
 /** M: every variant of the harness at every shape of the probes, half precision, against the vendor. */
 export const matmulProbes: Experiment = {
   id: "M",
-  published: ["M0", "M2", "M3", "M4", "M5"],
+  published: ["M0", "M2", "M3", "M4", "M5"].map((id) => ({ id })),
+  reproduce: reproduceProbe,
   title: "m = 1 products: every kernel variant against the vendor's",
   conclusion: "The vendor stays ahead but for (9728, 896); K-split wins small n; tiling regresses",
   async *run(context) {
+    const { budget = BUDGET } = context.measure;
     for (const problem of probeProblems(context.quick)) {
       const report = await runVariants("gemv", problem, {
         device: context.device ?? null,
+        signal: context.signal,
+        onVariant: (name) => context.onVariant?.(shapeOf(problem), name),
         // The probes are in half precision; others are the harness's own.
         filter: /^(?!.*(_bf16|_f32)).*/,
-        ...(context.quick ? { iterations: 1, warmup: 0, dispatches: 1, names: QUICK } : {}),
+        ...(context.quick
+          ? { iterations: 1, warmup: 0, dispatches: 1, names: QUICK }
+          : shortened(problem, budget)),
       });
       yield* rowsOf(report, context);
     }
   },
   verdict: (rows) => {
     const shapes = [...Map.groupBy(rows, (row) => row.shape)];
-    const best = (own: readonly JournalRow[], family: RegExp) =>
-      Math.min(...own.filter((row) => row.valid && family.test(row.note)).map((row) => time(row)));
     // K-split against whole columns where n is small.
-    const small = shapes.filter(([shape]) => /\bn=896 /.test(shape))
-      .map(([, own]) => best(own, /^v2/) / best(own, /largek/))
-      .filter((ratio) => ratio > 0 && ratio < Infinity);
-    const mean = small.reduce((a, b) => a * b, 1) ** (1 / small.length);
-    const ratio = Number.isFinite(mean) && small.length > 0 ? mean : null;
-    const judged = judge(rows, ratio, 1.1, "K-split against whole columns at n = 896");
+    const ratio = ratioOf(
+      shapes.filter(([shape]) => /\bn=896 /.test(shape))
+        .flatMap(([, own]) => pairOf(own, /^v2/, /largek/)),
+    );
+    const judged = judge(ratio, 1.1, "K-split against whole columns at n = 896");
     const against = shapes.flatMap(([shape, own]) => {
-      const vendor = best(own, /^vendor/) / best(own, /^(v\d|next|tiled)/);
-      return Number.isFinite(vendor) && vendor > 0 ? [`${shape}: ${vendor.toFixed(2)}`] : [];
+      const vendor = ratioOf(pairOf(own, /^vendor/, /^(v\d|next|tiled)/));
+      return vendor ? [`${shape}: ${vendor.value.toFixed(2)}`] : [];
     });
     if (against.length === 0) return judged;
     return { ...judged, text: `${judged.text}. Vendor by our best: ${against.join("; ")}` };
   },
 };
+
+/** Fewer samples of fewer products, where there is less time than usual. */
+function shortened({ n, k, batch = 1 }: Problem, budget: number): VariantOptions {
+  const share = Math.max(1 / 8, budget / BUDGET);
+  if (share >= 1) return {};
+  // At least 512 MiB: matrices of 256 MiB go round, and all have to have their turn.
+  const dispatches = Math.min(512, Math.max(32, Math.ceil(share * 2 ** 32 / (2 * n * k * batch))));
+  return { iterations: Math.max(5, Math.round(20 * share)), dispatches };
+}
+
+/** The fastest of two families. */
+function pairOf(rows: readonly JournalRow[], base: RegExp, own: RegExp): Pair[] {
+  const [first, second] = [fastest(rows, base), fastest(rows, own)];
+  return first && second ? [[first, second]] : [];
+}
+
+function fastest(rows: readonly JournalRow[], family: RegExp): JournalRow | undefined {
+  return rows.filter((row) => row.valid && family.test(row.note) && timeOf(row) !== undefined)
+    .sort((a, b) => timeOf(a)! - timeOf(b)!)[0];
+}
 
 /** One variant a family. */
 const QUICK = [
@@ -51,15 +85,10 @@ const QUICK = [
   "cpu_f16",
 ];
 
-function time(row: JournalRow): number {
-  return (row.gpuTime ?? row.time)?.median ?? Infinity;
-}
-
 function* rowsOf(report: VariantReport, context: JournalContext): Generator<JournalRow> {
   const { problem, results, device } = report;
   const vendor = results.find(({ kind, valid }) => kind === "vendor" && valid);
-  const { layout, n, k, batch, bias } = problem;
-  const shape = `${batch > 1 ? `${batch} × ` : ""}n=${n} k=${k} ${layout}${bias ? " bias" : ""}`;
+  const shape = shapeOf(problem);
   for (const result of results) {
     const onGpu = result.kind !== "cpu";
     const median = result.gpu?.median ?? result.cpu?.median;
@@ -86,6 +115,10 @@ function* rowsOf(report: VariantReport, context: JournalContext): Generator<Jour
       findings: result.hostGap === null ? {} : { hostGapMs: result.hostGap },
     };
   }
+}
+
+function shapeOf({ layout, n, k, batch = 1, bias }: Problem): string {
+  return `${batch > 1 ? `${batch} × ` : ""}n=${n} k=${k} ${layout}${bias ? " bias" : ""}`;
 }
 
 function note({ family, tags, why }: VariantResult): string {

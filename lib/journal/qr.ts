@@ -2,15 +2,11 @@
 
 import type { Computed, Dense, QrOptions, QrParts } from "../backend/linalg.ts";
 import { gaussian } from "../profile/datasets.ts";
-import {
-  type Experiment,
-  type JournalContext,
-  judge,
-  meanRatio,
-  runTrial,
-  type Variant,
-} from "./experiment.ts";
+import type { Experiment, JournalContext } from "./experiment.ts";
+import { reproduceBy } from "./figures.ts";
 import { Operands, orthogonalityError, productRow, rowsError, sampledRows } from "./operands.ts";
+import { runTrial, type Variant } from "./trial.ts";
+import { judge, meanRatio } from "./verdict.ts";
 
 /** Largest of ‖A − QR‖ / ‖A‖ in some rows and max |QᵀQ − I|. */
 function qrError(a: Float32Array, m: number, n: number, { q, r }: QrParts): number {
@@ -42,7 +38,11 @@ function qrVariants(context: JournalContext, a: Dense): Variant<QrParts>[] {
 /** J1a. */
 export const qrProjections: Experiment = {
   id: "J1a",
-  published: ["J1"],
+  published: [{ id: "J1", experiment: /^QR/ }],
+  reproduce: reproduceBy({
+    "MLX ops": "library",
+    "kernel projection (qr_col_dot)": "kernel per column",
+  }),
   title: "QR by two-pass modified Gram–Schmidt: projections by library or by kernel",
   conclusion: "The kernel is slightly faster; QᵀQ ≈ I holds",
   async *run(context) {
@@ -62,7 +62,6 @@ export const qrProjections: Experiment = {
   },
   verdict: (rows) =>
     judge(
-      rows,
       meanRatio(rows, /^(kernel|simdgroup) /),
       1.02,
       "The kernel's projections against the library's",
@@ -76,7 +75,7 @@ export const qrUpdate: Experiment = {
   id: "Q2",
   published: [],
   title: "QR's update v ← v − Qc beside its dot kernel c = Qᵀv",
-  conclusion: "Planned, never published",
+  conclusion: "Nothing, it was only planned",
   async *run(context) {
     const { linalg } = context.backend;
     const shapes = context.quick ? [[256, 32]] : [[1024, 64], [4096, 128]] as const;
@@ -117,8 +116,7 @@ export const qrUpdate: Experiment = {
       }, context);
     }
   },
-  verdict: (rows) =>
-    judge(rows, meanRatio(rows, /simd/), 1, "The simdgroup dot against the library's"),
+  verdict: (rows) => judge(meanRatio(rows, /simd/), 1, "The simdgroup dot against the library's"),
 };
 
 /** R4. */
@@ -155,6 +153,6 @@ export const projectionCrossover: Experiment = {
   },
   verdict: (rows) => {
     const long = meanRatio(rows, /^simd$/, /m=(512|1024|4096|16384) /);
-    return judge(rows, long, 1, "Simdgroups against single threads from m = 512 on");
+    return judge(long, 1, "Simdgroups against single threads from m = 512 on");
   },
 };

@@ -2,7 +2,9 @@
 
 import type { Summation, SumParts } from "../backend/linalg.ts";
 import { Random } from "../random.ts";
-import { type Experiment, meanRatio, runTrial, type Verdict } from "./experiment.ts";
+import type { Experiment } from "./experiment.ts";
+import { runTrial } from "./trial.ts";
+import { byResult } from "./verdict.ts";
 
 const SUMMATIONS: readonly Summation[] = ["plain", "kahan", "two-float", "limbs"];
 
@@ -70,14 +72,11 @@ export const compensation: Experiment = {
       }, context);
     }
   },
-  verdict: (rows): Verdict => {
+  verdict: (rows) => {
     const worst = (name: Summation) =>
       Math.max(...rows.filter((row) => row.variant === name).map((row) => row.error ?? Infinity));
     const text = SUMMATIONS.map((name) => `${name} ${worst(name).toExponential(1)}`).join(", ");
-    return {
-      outcome: worst("limbs") < 1e-6 && worst("plain") > 1e-6 ? "confirmed" : "refuted",
-      ratio: rows.some((row) => row.engine === "emulator") ? null : meanRatio(rows, /two-float/),
-      text: `Largest relative errors: ${text}`,
-    };
+    const helps = worst("limbs") < 1e-6 && worst("plain") > 1e-6;
+    return byResult(helps, `Largest relative errors: ${text}`);
   },
 };

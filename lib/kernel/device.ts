@@ -6,8 +6,10 @@
 
 import { invoke } from "../../ffi/call.ts";
 import { NativeHandle } from "../../ffi/handle.ts";
+import { type MimeBundle, plainText } from "../display.ts";
 import { gpuVariable } from "../env.ts";
 import { type BufferOptions, GpuBuffer } from "./buffer.ts";
+import { deviceBundle } from "./device_display.ts";
 import { KernelLibrary, type LibraryOptions } from "./library.ts";
 import { compile, compileAsync, cString, describe, json, native } from "./native.ts";
 import { shaderPaths } from "./shaders.ts";
@@ -292,5 +294,15 @@ export class GpuDevice implements GpuInfo {
   /** Ends the recording and writes it. */
   stopCapture(): void {
     invoke((call) => native().mf_gpu_capture(this.object, cString(""), call));
+  }
+
+  /** What a notebook shows. */
+  [Symbol.for("Jupyter.display")](): MimeBundle {
+    return deviceBundle(this);
+  }
+
+  /** What `console.log` shows. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return plainText(deviceBundle(this));
   }
 }

@@ -4,10 +4,12 @@
  * @module
  */
 
+import { withDisplay } from "../display.ts";
 import { DeviceError } from "../errors.ts";
 import { emulatorChecks } from "../env.ts";
 import type { KernelArgument } from "./command_buffer.ts";
 import { gpu, type GpuDevice } from "./device.ts";
+import { kernelBundle } from "./device_display.ts";
 import { type DType, encode } from "./dtype.ts";
 import { checkCall, checkOptions } from "./kernel_checks.ts";
 import type { Pipeline } from "./library.ts";
@@ -109,6 +111,13 @@ export interface MetalKernel {
    * @throws {DeviceError} The first fault: which argument, which thread, where in the source.
    */
   check(call: KernelCall): Promise<Tensor[]>;
+  /**
+   * The text that a call compiles: helpers, header, and the kernel with its generated signature.
+   *
+   * @param call Inputs, sizes and types.
+   * @returns What `verbose` prints.
+   */
+  source(call: KernelCall): string;
 }
 
 /**
@@ -159,11 +168,13 @@ export function metalKernel(options: MetalKernelOptions): MetalKernel {
     atomicOutputs: options.atomicOutputs ?? false,
   });
   const call = (call: KernelCall) => kernel.run(call);
-  return Object.defineProperties(call as MetalKernel, {
+  const made = Object.defineProperties(call as MetalKernel, {
     name: { value: options.name },
     lastRun: { get: () => kernel.lastRun },
     check: { value: (call: KernelCall) => kernel.check(call) },
+    source: { value: (call: KernelCall) => kernel.source(call) },
   });
+  return withDisplay(made, () => kernelBundle(made, options));
 }
 
 /** An input as it is passed. */
@@ -200,10 +211,7 @@ class Kernel {
   }
 
   async #run(call: KernelCall, inputs: BoundInput[], device: GpuDevice): Promise<Tensor[]> {
-    const types = this.#options.outputNames.map((name, i) => ({
-      name,
-      dtype: call.outputDtypes[i]!,
-    }));
+    const types = this.#outputs(call);
     const pipeline = await this.#pipeline(call, inputs, types, device);
     const made: Tensor[] = [];
     const copies: Tensor[] = [];
@@ -272,6 +280,19 @@ class Kernel {
     } finally {
       for (const copy of copies) copy.dispose();
     }
+  }
+
+  source(call: KernelCall): string {
+    checkCall(this.#options, call);
+    const inputs = call.inputs.map((input, i) => bindInput(input, this.#options.inputNames[i]!));
+    const outputs = this.#outputs(call);
+    const template = templateEntries(call.template);
+    const name = kernelName(this.#text.name, template, inputs, outputs);
+    return kernelSource(this.#text, name, template, inputs, outputs);
+  }
+
+  #outputs({ outputDtypes }: KernelCall): OutputType[] {
+    return this.#options.outputNames.map((name, i) => ({ name, dtype: outputDtypes[i]! }));
   }
 
   async #pipeline(

@@ -29,7 +29,7 @@ import {
   type Scalar,
   sizeOf,
 } from "./nested.ts";
-import { tensorBundle, tensorLine } from "./tensor_display.ts";
+import { disposedBundle, tensorBundle, tensorLine } from "./tensor_display.ts";
 
 /** What {@linkcode Tensor.from} takes: a number, nested arrays of numbers, or a typed array. */
 export type TensorInput = Nested | ArrayBufferView;
@@ -314,6 +314,7 @@ export class Tensor implements Disposable {
 
   /** Shows its first rows in a notebook. */
   async [Symbol.for("Jupyter.display")](): Promise<MimeBundle> {
+    if (this.#shared === undefined) return disposedBundle();
     return tensorBundle(this, await this.data());
   }
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type MimeBundle, tableBundle } from "../display.ts";
+import { gridBundle, type MimeBundle, propertiesBundle } from "../display.ts";
 import type { DType, TensorData } from "./dtype.ts";
 
 /** What is shown of a tensor besides its elements. */
@@ -13,7 +13,6 @@ interface Described {
   readonly dtype: DType;
 }
 
-const MOST_ROWS = 10;
 const MOST_COLUMNS = 8;
 
 function cell(value: number | bigint, dtype: DType): string {
@@ -25,26 +24,23 @@ function cell(value: number | bigint, dtype: DType): string {
 
 /** Its first rows as a table; all axes but the last count as rows. */
 export function tensorBundle(tensor: Described, data: TensorData): MimeBundle {
-  const columns = tensor.shape.at(-1) ?? 1;
-  const rows = columns === 0 ? 0 : data.length / columns;
-  const shown = Math.min(columns, MOST_COLUMNS);
-  const more = columns > shown;
-  const body: string[][] = [];
-  for (let row = 0; row < Math.min(rows, MOST_ROWS); row++) {
-    const cells = [`${row}`];
-    for (let column = 0; column < shown; column++) {
-      cells.push(cell(data[row * columns + column]!, tensor.dtype));
-    }
-    body.push(more ? [...cells, "…"] : cells);
-  }
-  const header = ["", ...Array.from({ length: shown }, (_, i) => `${i}`), ...(more ? ["…"] : [])];
-  const left = rows > MOST_ROWS ? `; the first ${MOST_ROWS} of ${rows} rows` : "";
-  return tableBundle(header, body, `Tensor ${tensor.dtype} [${tensor.shape.join(", ")}]${left}`);
+  const { shape, dtype } = tensor;
+  const format = (value: unknown) => cell(value as number | bigint, dtype);
+  return gridBundle(data, shape.at(-1) ?? 1, titleOf(tensor), "", format);
+}
+
+/** A tensor without memory. */
+export function disposedBundle(): MimeBundle {
+  return propertiesBundle([["disposed", true]], "Tensor");
+}
+
+function titleOf({ shape, dtype }: Described): string {
+  return `Tensor ${dtype} [${shape.join(", ")}]`;
 }
 
 /** It in one line; without its elements where they are not given. */
 export function tensorLine(tensor: Described, data: TensorData | undefined): string {
-  const head = `Tensor ${tensor.dtype} [${tensor.shape.join(", ")}]`;
+  const head = titleOf(tensor);
   if (data === undefined) return head;
   const values: string[] = [];
   for (let i = 0; i < Math.min(data.length, MOST_COLUMNS); i++) {

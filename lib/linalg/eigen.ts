@@ -6,6 +6,8 @@
  */
 
 import { runSync, type Steps } from "../backend/reference/steps.ts";
+import { withDisplay } from "../display.ts";
+import { eigenBundle } from "./display.ts";
 
 /** A = vectors · diag(values) · vectorsᵀ. */
 export interface Eigen {
@@ -52,7 +54,8 @@ export function* eigenSteps(a: Float64Array, n: number): Steps<Eigen> {
   order.forEach((from, to) => {
     for (let i = 0; i < n; i++) vectors[i * n + to] = basis[from * n + i]!;
   });
-  return { values: Float64Array.from(order, (i) => diagonal[i]!), vectors };
+  const values = Float64Array.from(order, (i) => diagonal[i]!);
+  return withDisplay({ values, vectors }, eigenBundle);
 }
 
 /** basis · A · basisᵀ is tridiagonal: `beside[i]` lies between `diagonal[i]` and the next. */

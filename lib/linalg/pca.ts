@@ -7,8 +7,10 @@
 import { run as runSteps } from "../backend/reference/steps.ts";
 import type { Backend } from "../backend/backend.ts";
 import type { Execution } from "../backend/linalg.ts";
+import { type MimeBundle, plainText } from "../display.ts";
 import { Matrix } from "../matrix.ts";
 import { checkFinite, checkRank, shapeText } from "./checks.ts";
+import { pcaBundle } from "./display.ts";
 import { eigenSteps } from "./eigen.ts";
 import { floatMatrix, type LinalgOptions, type MatrixInput } from "./operands.ts";
 import { gemm, gemmAtB } from "./products.ts";
@@ -88,6 +90,16 @@ export class Pca {
     const { data, columns } = out;
     for (let i = 0; i < data.length; i++) data[i]! += this.mean[i % columns]!;
     return out;
+  }
+
+  /** What a notebook shows. */
+  [Symbol.for("Jupyter.display")](): MimeBundle {
+    return pcaBundle(this);
+  }
+
+  /** What `console.log` shows. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return plainText(pcaBundle(this));
   }
 
   #check(matrix: Matrix, columns: number, action: string): void {

@@ -8,8 +8,10 @@ import { type Columns, dot, toColumns } from "../backend/reference/linalg/column
 import { smallSvd } from "../backend/reference/linalg/jacobi.ts";
 import { run as runSteps } from "../backend/reference/steps.ts";
 import type { Execution } from "../backend/linalg.ts";
+import { withDisplay } from "../display.ts";
 import { Matrix } from "../matrix.ts";
 import { checkFinite, shapeText } from "./checks.ts";
+import { procrustesBundle } from "./display.ts";
 import { floatMatrix, type LinalgOptions, type MatrixInput } from "./operands.ts";
 import { gemmAtB } from "./products.ts";
 
@@ -83,7 +85,8 @@ export async function procrustes(
   }
   const square = dot(from.data, from.data);
   const scale = square > 0 ? s.reduce((sum, value) => sum + value, 0) / square : 0;
-  return { rotation: new Matrix(rotation, d, cross.run), scale, run: cross.run! };
+  const found = { rotation: new Matrix(rotation, d, cross.run), scale, run: cross.run! };
+  return withDisplay(found, procrustesBundle);
 }
 
 /** Whether the determinant of orthonormal columns is −1: by elimination. */

@@ -5,9 +5,11 @@
  */
 
 import type { Dense, Execution, QrOptions } from "../backend/linalg.ts";
+import { withDisplay } from "../display.ts";
 import { Tensor } from "../kernel/tensor.ts";
 import { Matrix } from "../matrix.ts";
 import { checkLength, checkTall, checkTolerance } from "./checks.ts";
+import { qrBundle } from "./display.ts";
 import {
   backendOf,
   contiguousMatrix,
@@ -67,12 +69,8 @@ export async function qr(
   const { linalg } = backendOf(options, a instanceof Tensor ? a : undefined);
   const { value, run } = await linalg.qr(input, how);
   const { columns } = input;
-  return {
-    q: new Matrix(value.q, columns, run),
-    r: new Matrix(value.r, columns, run),
-    rank: value.rank,
-    run,
-  };
+  const [q, r] = [new Matrix(value.q, columns, run), new Matrix(value.r, columns, run)];
+  return withDisplay({ q, r, rank: value.rank, run }, qrBundle);
 }
 
 /** How {@linkcode projectCoeffs} multiplies, and on what. */

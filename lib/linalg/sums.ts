@@ -7,8 +7,10 @@
 import type { Backend } from "../backend/backend.ts";
 import type { Computed, Execution, Summation, SumParts } from "../backend/linalg.ts";
 import { checkSameLength, summations } from "../backend/reference/linalg/sequence_checks.ts";
+import { withDisplay } from "../display.ts";
 import { Matrix } from "../matrix.ts";
 import { checkTolerance } from "./checks.ts";
+import { sumBundle } from "./display.ts";
 import {
   backendOf,
   floatVector,
@@ -36,11 +38,15 @@ export interface Sum extends SumParts {
   run: Execution;
 }
 
-/** Relative errors in units of the condition: of a few roundings, in float32 and in two floats. */
-const LOSS = { plain: 8 * 2 ** -24, "two-float": 8 * 2 ** -46 } as const;
+/** What a rounding loses at most, in float32 and in two floats. */
+const LOSS = { plain: 2 ** -24, "two-float": 2 ** -46 } as const;
 
-function holds({ value, condition }: SumParts, loss: number, tolerance: number): boolean {
-  return Number.isFinite(value) && loss * condition <= tolerance;
+function holds(
+  { value, condition, roundings }: SumParts,
+  loss: number,
+  tolerance: number,
+): boolean {
+  return Number.isFinite(value) && roundings * loss * condition <= tolerance;
 }
 
 /** Adds up in the way that was asked for, or in the cheapest that keeps the answer. */
@@ -58,18 +64,21 @@ async function addUp(
       );
     }
     const { value, run: ran } = await run(backend, summation);
-    return { ...value, run: ran };
+    return withDisplay({ ...value, run: ran }, sumBundle);
   }
   const runs: Execution[] = [];
+  const found = (value: SumParts, ran: Execution): Sum => {
+    return withDisplay({ ...value, run: joinRuns(ran, ...runs) }, sumBundle);
+  };
   for (const guess of ["plain", "two-float"] as const) {
     const { value, run: ran } = await run(backend, guess);
-    if (holds(value, LOSS[guess], tolerance)) return { ...value, run: joinRuns(ran, ...runs) };
+    if (holds(value, LOSS[guess], tolerance)) return found(value, ran);
     runs.push(ran);
     // Infinities and overflows: limbs have the range, and tell the two apart.
     if (!Number.isFinite(value.value)) break;
   }
   const { value, run: ran } = await run(backend, "limbs");
-  return { ...value, run: joinRuns(ran, ...runs) };
+  return found(value, ran);
 }
 
 /** Numbers to add up. */

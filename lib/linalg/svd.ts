@@ -8,9 +8,11 @@ import { fromColumns, toColumns } from "../backend/reference/linalg/columns.ts";
 import { smallSvd } from "../backend/reference/linalg/jacobi.ts";
 import { run as runSteps } from "../backend/reference/steps.ts";
 import type { Dense, Execution, TopkSvdOptions } from "../backend/linalg.ts";
+import { withDisplay } from "../display.ts";
 import { Tensor } from "../kernel/tensor.ts";
 import { Matrix } from "../matrix.ts";
 import { checkCount, checkRank, checkTolerance } from "./checks.ts";
+import { svdBundle } from "./display.ts";
 import {
   backendOf,
   contiguousMatrix,
@@ -84,12 +86,13 @@ export async function topkSvd(
   if (how.tolerance !== undefined) checkTolerance(how.tolerance, "iterate");
   const { linalg } = backendOf(options, a instanceof Tensor ? a : undefined);
   const { value, run } = await linalg.topkSvd(input, k, how);
-  return {
+  const found = {
     ...value,
     u: new Matrix(value.u, k, run),
     v: new Matrix(value.v, k, run),
     run,
   };
+  return withDisplay(found, svdBundle);
 }
 
 /** How {@linkcode randomizedSvd} works, and on what. */
@@ -150,5 +153,6 @@ export async function randomizedSvd(
   const [u, v] = [await gemm(range.q, left, { backend }), await gemm(rows.q, right, { backend })];
   const s = Float32Array.from(small.s.subarray(0, k));
   const run = joinRuns(range.run, rows.run, rows.q.run, u.run, v.run);
-  return { u, s, v, rank: s.filter((value) => value > n * 2 ** -23 * s[0]!).length, run };
+  const rank = s.filter((value) => value > n * 2 ** -23 * s[0]!).length;
+  return withDisplay({ u, s, v, rank, run }, svdBundle);
 }

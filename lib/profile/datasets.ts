@@ -16,6 +16,21 @@ export interface ClusteredOptions {
   seed?: number;
 }
 
+/** How {@linkcode manifold} draws rows. */
+export interface ManifoldOptions {
+  /** Dimension of the surface. */
+  intrinsic?: number;
+  /** How much it bends: waves a unit of its coordinates. */
+  curvature?: number;
+  /** Spread of the noise off the surface; its coordinates spread by about 1. */
+  noise?: number;
+  /** Seed. */
+  seed?: number;
+}
+
+/** Waves that make up a surface. */
+const WAVES = 32;
+
 /** Standard normal values: two draws from a table of quantiles make one. */
 class Normal {
   static #quantiles: Float32Array | undefined;
@@ -143,6 +158,50 @@ export function clustered(
       const from = ((cluster * 31 + i * 17) & 255) * d;
       const weight = along[i]!;
       for (let j = 0; j < d; j++) out[start + j]! += weight * pool[from + j]!;
+    }
+  }
+  return out;
+}
+
+/**
+ * Rows near a bent surface of few dimensions, denser in the middle: without clusters, as embeddings are.
+ *
+ * @example
+ * ```ts
+ * import { manifold } from "@metalfaiss/metalfaiss/profile";
+ * import assert from "node:assert/strict";
+ *
+ * assert.equal(manifold(1000, 32, { intrinsic: 6 }).length, 32_000);
+ * ```
+ *
+ * @param n Number of rows.
+ * @param d Dimension.
+ * @param options Shape of the surface.
+ * @returns `n × d` values, row-major, in random order.
+ */
+export function manifold(
+  n: number,
+  d: number,
+  options: ManifoldOptions = {},
+): Float32Array<ArrayBuffer> {
+  const { intrinsic = 10, curvature = 1, noise = 0.02, seed = 1 } = options;
+  const normal = new Normal(seed);
+  const [along, phases, across] = [intrinsic * WAVES, WAVES, WAVES * d].map((size) =>
+    new Float32Array(size)
+  ) as [Float32Array, Float32Array, Float32Array];
+  normal.fill(along, curvature / Math.sqrt(intrinsic));
+  normal.fill(phases, Math.PI);
+  normal.fill(across, Math.sqrt(2 / WAVES));
+  const out = new Float32Array(n * d);
+  normal.fill(out, noise);
+  const place = new Float32Array(intrinsic);
+  for (let row = 0; row < n; row++) {
+    normal.fill(place);
+    for (let wave = 0; wave < WAVES; wave++) {
+      let angle = phases[wave]!;
+      for (let i = 0; i < intrinsic; i++) angle += place[i]! * along[wave * intrinsic + i]!;
+      const height = Math.sin(angle);
+      for (let j = 0; j < d; j++) out[row * d + j]! += height * across[wave * d + j]!;
     }
   }
   return out;

@@ -6,9 +6,11 @@
 
 import { VERSION } from "../../ffi/paths.ts";
 import { describeLibrary } from "../backend/cpu/mod.ts";
+import { withDisplay } from "../display.ts";
 import { readVariable, type VariableName, variables } from "../env.ts";
 import { DeviceError } from "../errors.ts";
 import { type GpuDevice, gpuReport } from "../kernel/device.ts";
+import { environmentBundle } from "./display.ts";
 
 /** A GPU with its driver and clocks. What cannot be read is null. */
 export interface GpuEnvironment {
@@ -94,7 +96,7 @@ export async function environment(device?: GpuDevice): Promise<EnvironmentRecord
   }
   const info = await readText("/proc/cpuinfo") ?? "";
   const library = native();
-  return {
+  return withDisplay<EnvironmentRecord>({
     date: new Date().toISOString(),
     cpu: await cpuModel(info),
     cores: navigator.hardwareConcurrency,
@@ -109,7 +111,7 @@ export async function environment(device?: GpuDevice): Promise<EnvironmentRecord
     threads: library?.threads ?? null,
     gpu: device === undefined ? null : await describeGpu(device),
     variables: set,
-  };
+  }, environmentBundle);
 }
 
 function native(): { isa: string; threads: number } | undefined {

@@ -4,6 +4,9 @@
  * @module
  */
 
+import { withDisplay } from "../display.ts";
+import { timingBundle } from "./display.ts";
+
 /** One sample of work on a GPU, e.g. the times of a command buffer. */
 export interface GpuSample {
   /** From commit to completion, seen from the host. */
@@ -82,12 +85,12 @@ const LONG = 700;
 export function summarize(samples: readonly number[]): Timing {
   if (samples.length === 0) throw new RangeError("Cannot summarize samples: there are none");
   const sorted = [...samples].sort((a, b) => a - b);
-  return {
+  return withDisplay<Timing>({
     samples: [...samples],
     median: quantile(sorted, 0.5),
     p10: quantile(sorted, 0.1),
     p90: quantile(sorted, 0.9),
-  };
+  }, timingBundle);
 }
 
 /** Sums up what a contender returned. */
@@ -98,7 +101,8 @@ function summarizeSamples(name: string, samples: readonly Sample[]): Timing {
   if (gpu.length < samples.length) {
     throw new TypeError(`Cannot time ${name}: some samples have a GPU time and some have none`);
   }
-  return { ...host, gpu: summarize(gpu.map(({ gpuSeconds }) => gpuMs(name, gpuSeconds))) };
+  host.gpu = summarize(gpu.map(({ gpuSeconds }) => gpuMs(name, gpuSeconds)));
+  return host;
 }
 
 function hostMs(sample: Sample): number {

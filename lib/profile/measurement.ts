@@ -5,6 +5,8 @@
  */
 
 import type { Execution } from "../backend/linalg.ts";
+import { withDisplay } from "../display.ts";
+import { measurementsBundle } from "./display.ts";
 import { environment, type EnvironmentRecord } from "./environment.ts";
 import { compare, type MeasureOptions, repeat, type Sample, type Timing } from "./measure.ts";
 import { type RoofFraction, roofFraction, type Roofline } from "./roofline.ts";
@@ -175,18 +177,19 @@ export async function rank<T>(
   const ordered = valid.map((subject) => all.get(subject)!)
     .sort((a, b) => a.median! - b.median!);
   ordered.forEach((measured, place) => measured.rank = place + 1);
-  return [...ordered, ...[...all.values()].filter((measured) => !measured.valid)];
+  const found = [...ordered, ...[...all.values()].filter((measured) => !measured.valid)];
+  return withDisplay(found, measurementsBundle);
 }
 
 /** Does the work once and looks at the result. */
 async function check<T>(subject: Subject<T>, where: EnvironmentRecord): Promise<Measurement> {
   const { name, error, tolerance = TOLERANCE, expects } = subject;
-  const measured: Measurement = {
+  const measured = withDisplay<Measurement>({
     ...{ name, rank: null, valid: false, reason: "", timing: null, clock: "cpu", median: null },
     ...{ gbps: null, gflops: null, roof: null, execution: null, error: null },
     tolerance: error ? tolerance : null,
     environment: where,
-  };
+  }, (one) => measurementsBundle([one]));
   try {
     const value = await subject.work();
     const ran = subject.execution?.(value) ?? executionOf(value);

@@ -4,7 +4,9 @@
  * @module
  */
 
+import { withDisplay } from "../display.ts";
 import type { GpuDevice } from "../kernel/device.ts";
+import { memoryBundle } from "./display.ts";
 
 /** Bytes at some moments. */
 export interface MemoryLevels {
@@ -85,7 +87,7 @@ export async function watchMemory<T>(
     const gpu = device === undefined
       ? null
       : { before: before.gpu!, peak: device.memory().peak, after: after.gpu! };
-    return { value, memory: { host, gpu, samples } };
+    return { value, memory: withDisplay<MemoryUse>({ host, gpu, samples }, memoryBundle) };
   } finally {
     clearInterval(timer);
   }

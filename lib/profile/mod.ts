@@ -40,3 +40,5 @@ export {
   tuningKey,
   type TuningTable,
 } from "../tuning/mod.ts";
+export { type VariableName, variables } from "../env.ts";
+export { type Knob, knobs, type KnownValues } from "../knobs.ts";

@@ -6,8 +6,10 @@
 
 import { invokeAsync } from "../../ffi/call.ts";
 import { library } from "../../ffi/library.ts";
+import { withDisplay } from "../display.ts";
 import type { GpuDevice } from "../kernel/device.ts";
 import type { CommandBuffer } from "../kernel/command_buffer.ts";
+import { rooflineBundle } from "./display.ts";
 
 /** The limits of a kernel. */
 export interface Roofline {
@@ -46,7 +48,7 @@ export async function measureRoofline(runs = 3): Promise<Roofline> {
       best[kind] = Math.max(best[kind]!, result[0]!);
     }
   }
-  return { gflops: best[0]!, gbps: best[1]! };
+  return withDisplay<Roofline>({ gflops: best[0]!, gbps: best[1]! }, rooflineBundle);
 }
 
 /** Sizes that keep a GPU busy for some milliseconds, and the emulator not for long. */
@@ -103,7 +105,8 @@ export async function roofline(device?: GpuDevice, runs = 3): Promise<Roofline> 
     });
     return 2 * ADDS[type] * threads * rounds / seconds / 1e9;
   };
-  return { gflops: await rate("f32"), gbps: gbps / 1e9, halfGflops: await rate("f16x4") };
+  const [gflops, halfGflops] = [await rate("f32"), await rate("f16x4")];
+  return withDisplay<Roofline>({ gflops, gbps: gbps / 1e9, halfGflops }, rooflineBundle);
 }
 
 /** Seconds on the GPU of the quickest of some runs, after one that does not count. */

@@ -4,9 +4,11 @@
  * @module
  */
 
+import { type MimeBundle, plainText } from "../display.ts";
 import type { CommandBuffer } from "../kernel/command_buffer.ts";
 import type { Stream } from "../kernel/stream.ts";
 import type { CommandTimes, Submission } from "../kernel/submission.ts";
+import { timelineBundle } from "./timeline_display.ts";
 import { overlapOf, type Trace, traceOf } from "./trace.ts";
 
 /** A stretch of time in a timeline, in milliseconds of the host's clock. */
@@ -222,6 +224,16 @@ export class Timeline {
    */
   async save(path: string): Promise<void> {
     await Deno.writeTextFile(path, JSON.stringify(this.toTrace()));
+  }
+
+  /** What a notebook shows: the tracks, after {@linkcode Timeline.finish}. */
+  [Symbol.for("Jupyter.display")](): MimeBundle {
+    return timelineBundle(this.#spans, this.#marks, this.#pending.size);
+  }
+
+  /** What `console.log` shows. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return plainText(timelineBundle(this.#spans, this.#marks, this.#pending.size));
   }
 
   #now(): number {

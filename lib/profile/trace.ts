@@ -97,8 +97,8 @@ export function overlapOf(spans: readonly Span[]): number {
   return busy === 0 ? 0 : both / busy;
 }
 
-/** Spans of each track joined where they overlap: a track counts once. */
-function mergeTracks(spans: readonly Span[]): { start: number; end: number }[] {
+/** Spans of each track joined where they overlap: a track counts once. @internal */
+export function mergeTracks(spans: readonly Span[]): { start: number; end: number }[] {
   const merged: { start: number; end: number }[] = [];
   const tracks = new Set(spans.map(({ kind, track }) => `${kind} ${track}`));
   for (const track of tracks) {

@@ -1,25 +1,70 @@
 /**
- * Reports of the variant harness as text.
+ * Reports of the variant harness as tables and text.
  *
  * @module
  */
 
+import { type Column, type MimeBundle, plainText, tableBundle } from "../../display.ts";
+import { escapeHtml, formatCount, formatDigits } from "../../display_cells.ts";
 import type { VariantReport, VariantResult } from "./run.ts";
 
-const columns: [title: string, cell: (result: VariantResult) => string][] = [
-  ["#", ({ rank }) => rank === null ? "–" : String(rank)],
-  ["variant", ({ name }) => name],
-  ["family", ({ family }) => family],
-  ["GPU µs", ({ gpu }) => micros(gpu?.median)],
-  ["p10–p90", ({ gpu, cpu }) => span(gpu ?? cpu)],
-  ["CPU µs", ({ cpu }) => micros(cpu?.median)],
-  ["gap µs", ({ hostGap }) => micros(hostGap)],
-  ["GB/s", ({ gbps }) => digits(gbps)],
-  ["vendor", ({ vendorRatio }) => vendorRatio === null ? "" : `${vendorRatio.toFixed(2)}×`],
-  ["error", ({ error }) => error === null ? "" : error.toExponential(1)],
-  ["threads", ({ threads }) => threads === null ? "" : String(threads)],
-  ["", ({ tags, why }) => why === null ? tags.join(", ") : `INVALID: ${why}`],
+/** A column, and its value of a result. */
+interface ResultColumn extends Column {
+  of: (result: VariantResult) => unknown;
+}
+
+const micros = { format: ifThere((us) => us.toFixed(2)), right: true };
+const columns: readonly ResultColumn[] = [
+  { name: "#", of: ({ rank }) => rank, format: (rank) => rank === null ? "–" : String(rank) },
+  { name: "variant", of: ({ name }) => name },
+  { name: "family", of: ({ family }) => family },
+  { name: "GPU µs", of: ({ gpu }) => gpu && gpu.median * 1e3, ...micros },
+  { name: "p10–p90", of: ({ gpu, cpu }) => span(gpu ?? cpu), right: true },
+  { name: "CPU µs", of: ({ cpu }) => cpu && cpu.median * 1e3, ...micros },
+  { name: "gap µs", of: ({ hostGap }) => hostGap && hostGap * 1e3, ...micros },
+  { name: "GB/s", of: ({ gbps }) => gbps, format: ifThere((rate) => formatDigits(rate, 4)) },
+  {
+    name: "vendor",
+    of: ({ vendorRatio }) => vendorRatio,
+    format: ifThere((ratio) => `${ratio.toFixed(2)}×`),
+  },
+  { name: "error", of: ({ error }) => error, format: ifThere((error) => error.toExponential(1)) },
+  { name: "threads", of: ({ threads }) => threads, format: ifThere(String) },
+  {
+    name: "notes",
+    of: ({ tags, why }) => why === null ? tags.join(", ") : `INVALID: ${why}`,
+    optional: true,
+  },
 ];
+
+function ifThere(format: (value: number) => string): (value: unknown) => string {
+  return (value) => typeof value === "number" ? format(value) : "";
+}
+
+function span(timing: { p10: number; p90: number } | null): string {
+  return timing === null ? "" : `${(timing.p10 * 1e3).toFixed(2)}–${(timing.p90 * 1e3).toFixed(2)}`;
+}
+
+/** A report as a table: best first, then what is wrong, then what was skipped and why. */
+export function variantsBundle(report: VariantReport): MimeBundle {
+  const { operation, problem, device, method, results, skipped } = report;
+  const on = device ? `${device.name} (${device.engine})` : "no GPU";
+  const title = `${operation} ${problem.name} ${problem.dtype}: ${on}; ` +
+    `${formatCount(method.iterations, "sample")} of ${
+      formatCount(method.dispatches, "product")
+    }, ` +
+    `${formatCount(method.sets, "set")} of operands`;
+  const rows = results.map((result) => columns.map(({ of }) => of(result)));
+  const bundle = tableBundle(columns, rows, title, Infinity);
+  const reasons = [...Map.groupBy(skipped, ({ why }) => why)].map(([why, ones]) => {
+    return `skipped, ${why}: ${ones.map(({ name }) => name).join(" ")}`;
+  });
+  return {
+    ...bundle,
+    "text/html": bundle["text/html"] + reasons.map((line) => `<p>${escapeHtml(line)}</p>`).join(""),
+    "text/plain": [plainText(bundle), ...reasons].join("\n"),
+  };
+}
 
 /**
  * A report as a table for terminals: best first, then what is wrong, then what was skipped and why.
@@ -27,27 +72,7 @@ const columns: [title: string, cell: (result: VariantResult) => string][] = [
  * @param report What `runVariants` returned.
  */
 export function formatVariants(report: VariantReport): string {
-  const { operation, problem, device, method, results, skipped } = report;
-  const on = device ? `${device.name} (${device.engine})` : "no GPU";
-  const lines = [
-    `${operation} ${problem.name} ${problem.dtype}: ${on}; ${method.iterations} samples of ` +
-    `${method.dispatches} products, ${method.sets} sets of operands`,
-  ];
-  const rows = [columns.map(([title]) => title)]
-    .concat(results.map((result) => columns.map(([, cell]) => cell(result))));
-  const widths = columns.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
-  const isText = (i: number) => i === 1 || i === 2 || i === columns.length - 1;
-  for (const row of rows) {
-    const cells = row.map((cell, i) =>
-      isText(i) ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)
-    );
-    lines.push(cells.join("  ").trimEnd());
-  }
-  const reasons = Map.groupBy(skipped, ({ why }) => why);
-  for (const [why, ones] of reasons) {
-    lines.push(`skipped, ${why}: ${ones.map(({ name }) => name).join(" ")}`);
-  }
-  return lines.join("\n");
+  return plainText(variantsBundle(report));
 }
 
 const fields = ["operation", "problem", "device", "engine", "variant", "kind", "family", "rank"]
@@ -85,16 +110,4 @@ function csv(values: readonly unknown[]): string {
     const text = value === null || value === undefined ? "" : String(value);
     return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   }).join(",");
-}
-
-function micros(ms: number | null | undefined): string {
-  return ms === null || ms === undefined ? "" : (ms * 1e3).toFixed(2);
-}
-
-function span(timing: { p10: number; p90: number } | null): string {
-  return timing === null ? "" : `${micros(timing.p10)}–${micros(timing.p90)}`;
-}
-
-function digits(value: number | null): string {
-  return value === null ? "" : value.toPrecision(4).replace(/\.?0+$/, "");
 }

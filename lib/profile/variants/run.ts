@@ -6,6 +6,7 @@
 
 import { createCpuBackend } from "../../backend/cpu/mod.ts";
 import { GpuContext } from "../../backend/gpu/context.ts";
+import { withDisplay } from "../../display.ts";
 import { integerVariable, readVariable } from "../../env.ts";
 import type { GpuDevice } from "../../kernel/device.ts";
 import { gpu } from "../../kernel/device.ts";
@@ -22,6 +23,7 @@ import {
   type Variant,
   type VariantKind,
 } from "./manifest.ts";
+import { variantsBundle } from "./report.ts";
 import { type FullProblem, fullProblem, type Problem, selectVariants } from "./select.ts";
 import type { Choice, Skipped } from "./select.ts";
 
@@ -218,7 +220,7 @@ export async function runVariants(
   }
   results.unshift(...contenders.map((c) => resultOf(c.variant, c.check, bench, c)));
   rank(results);
-  return {
+  return withDisplay<VariantReport>({
     operation,
     problem: full,
     device: device ? { engine: device.engine, name: device.name } : null,
@@ -226,7 +228,7 @@ export async function runVariants(
     bytes: bench.bytes,
     results,
     skipped,
-  };
+  }, variantsBundle);
 }
 
 /** Products a command buffer: about a millisecond of them, so that what it takes to start one is little of it. */

@@ -23,6 +23,20 @@ const LIMB_BITS = 32;
 const SUM_WORK = 2;
 const LIMB_WORK = 40;
 
+/** As the kernels have them: numbers of a block, a plain run, sums at a time, lanes. */
+const BLOCK = 65536;
+const RUN = 64;
+const WAYS = 4;
+const LANES: Readonly<Record<string, number>> = { neon: 4, avx2: 8, avx512: 16, avx512_bf16: 16 };
+
+/** A term's own, those of a run and of runs in a lane, of what is left, of lanes and of blocks. */
+function roundingsOf(n: number, summation: Summation, isa: string): number {
+  const lanes = LANES[isa] ?? 1;
+  const steps = Math.ceil(Math.min(n, BLOCK) / (WAYS * lanes));
+  const inLane = summation === "plain" ? Math.min(steps, RUN) + Math.ceil(steps / RUN) : steps;
+  return 1 + inLane + WAYS + 2 + Math.log2(lanes) + Math.ceil(n / BLOCK);
+}
+
 async function addUp(
   op: "sum" | "dot" | "norm2",
   x: Float32Array,
@@ -41,12 +55,11 @@ async function addUp(
   const value = summation === "limbs"
     ? limbsToNumber(out.subarray(SUM_HEAD), LIMB_BITS, unit, out[3]!)
     : out[0]! + out[1]!;
-  const variant = `${op}_${summation.replace("-", "_")}_f32`;
-  return {
-    // Squares do not cancel, also where those in float32 overflow.
-    value: sumParts(value, op === "norm2" ? value : out[2]!, summation),
-    run: execution(variant, report.threads),
-  };
+  const run = execution(`${op}_${summation.replace("-", "_")}_f32`, report.threads);
+  // Squares do not cancel, also where those in float32 overflow.
+  const magnitude = op === "norm2" ? value : out[2]!;
+  const roundings = summation === "limbs" ? 1 : roundingsOf(x.length, summation, run.isa);
+  return { value: sumParts(value, magnitude, summation, roundings), run };
 }
 
 /** `LinearAlgebra.sum`. */

@@ -92,6 +92,11 @@ export function recordExactSum(
   return [kernel, "merge_limbs"];
 }
 
+/** A term's own, a thread's, five of a simdgroup, seven of a group and that of the total. */
+function roundingsOf(n: number, summation: Summation): number {
+  return 1 + Math.ceil(n / (256 * sumGroups(n, summation))) + 5 + 7 + 1;
+}
+
 /** Parts of groups, added up as the summation does. */
 function mergeParts(parts: Float32Array, summation: Summation): { value: number; size: number } {
   let [value, rest, plain, large, small] = [0, 0, 0, 0, 0];
@@ -100,14 +105,14 @@ function mergeParts(parts: Float32Array, summation: Summation): { value: number;
     // What a double loses here is 2^-53 of a sum whose parts have 2^-46.
     value += hi;
     rest += lo;
-    plain = Math.fround(plain + own);
+    plain += own;
     large += parts[at + 3]!;
     small += parts[at + 4]!;
   }
   const total = summation === "kahan" ? Math.fround(value + rest) : value + rest;
   // Compensation makes NaN of infinities.
   const isPlain = summation === "plain" || !Number.isFinite(total);
-  return { value: isPlain ? plain : total, size: large / LARGE + small };
+  return { value: isPlain ? Math.fround(plain) : total, size: large / LARGE + small };
 }
 
 async function addUp(
@@ -150,17 +155,18 @@ async function addUp(
     const specials = limbs.specials.readSync(new Uint32Array(1))[0]!;
     const unit = op === "sum" ? SUM_UNIT : PRODUCT_UNIT;
     const exact = limbsToNumber(words, LIMB_BITS, unit, specials);
-    return sumParts(exact, op === "norm2" ? exact : size, summation);
+    return sumParts(exact, op === "norm2" ? exact : size, summation, 1);
   }
-  if (op !== "norm2") return sumParts(value, size, summation);
+  const roundings = roundingsOf(n, rough);
+  if (op !== "norm2") return sumParts(value, size, summation, roundings);
   const bits = buffers.largest.readSync(new Uint32Array(1))[0]!;
   if (bits >= 0x7f800000) {
     const largest = bits > 0x7f800000 ? NaN : Infinity;
-    return sumParts(largest, largest, summation);
+    return sumParts(largest, largest, summation, 1);
   }
   // The power of two that kernels scaled by.
   const up = 2 ** (2 * (Math.min(253, Math.max(1, bits >>> 23)) - 127));
-  return sumParts(value * up, value * up, summation);
+  return sumParts(value * up, value * up, summation, roundings);
 }
 
 async function compute(
@@ -172,7 +178,9 @@ async function compute(
 ): Promise<Computed<SumParts>> {
   checkSummation(summation);
   using work = new Work(context, op);
-  const value = x.length === 0 ? sumParts(0, 0, summation) : await addUp(work, op, x, y, summation);
+  const value = x.length === 0
+    ? sumParts(0, 0, summation, 1)
+    : await addUp(work, op, x, y, summation);
   return { value, run: work.execution() };
 }
 

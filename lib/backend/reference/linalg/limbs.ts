@@ -50,9 +50,15 @@ export function specialSum(specials: number): number {
  * @param value The sum.
  * @param magnitude The sum of absolute values.
  * @param summation How it was made.
+ * @param roundings On the way of a number, at most.
  */
-export function sumParts(value: number, magnitude: number, summation: Summation): SumParts {
+export function sumParts(
+  value: number,
+  magnitude: number,
+  summation: Summation,
+  roundings: number,
+): SumParts {
   const condition = magnitude === 0 ? 1 : magnitude / Math.abs(value);
   // Rounding may leave the sum of absolute values a little below the sum's.
-  return { value, summation, condition: condition < 1 ? 1 : condition };
+  return { value, summation, condition: condition < 1 ? 1 : condition, roundings };
 }

@@ -115,6 +115,12 @@ class LimbSum {
   }
 }
 
+/** A term's own, a run's and one a level of pairs; the others add one after the other. */
+function roundings(n: number, summation: Summation): number {
+  if (summation !== "plain") return n + 1;
+  return 1 + Math.min(n, RUN) + Math.ceil(Math.log2(Math.max(1, n / RUN)));
+}
+
 function* addUp(n: number, term: Term, summation: Summation, unit: number): Steps<SumParts> {
   let magnitude = 0;
   const plain = new PlainSum();
@@ -132,10 +138,10 @@ function* addUp(n: number, term: Term, summation: Summation, unit: number): Step
     if (adder !== plain) plain.add(hi);
     if (i % TURN === TURN - 1) yield;
   }
-  if (summation === "limbs") return sumParts(exact.value(), magnitude, summation);
+  if (summation === "limbs") return sumParts(exact.value(), magnitude, summation, 1);
   // Compensation makes NaN of infinities.
   const value = Number.isFinite(adder.value()) ? adder.value() : plain.value();
-  return sumParts(value, magnitude, summation);
+  return sumParts(value, magnitude, summation, roundings(n, summation));
 }
 
 function variant(op: string, summation: Summation): string {
@@ -174,18 +180,21 @@ function splitProduct(a: number, b: number): readonly [hi: number, lo: number] {
 export async function norm2(x: Float32Array, summation: Summation): Promise<Computed<SumParts>> {
   if (summation === "limbs") {
     const { value: { value } } = await dot(x, x, summation);
-    return computed(sumParts(value, value, summation), variant("norm2", summation));
+    return computed(sumParts(value, value, summation, 1), variant("norm2", summation));
   }
   checkSummation(summation);
   const largest = x.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   if (!Number.isFinite(largest)) {
-    return computed(sumParts(largest, largest, summation), variant("norm2", summation));
+    return computed(sumParts(largest, largest, summation, 1), variant("norm2", summation));
   }
   // A power of two brings the largest to [1, 2), or as near as floats have powers.
   const exponent = largest === 0 ? 0 : Math.max(-126, Math.floor(Math.log2(largest)));
   const down = 2 ** -exponent;
   const term: Term = (i) => splitProduct(x[i]! * down, x[i]! * down);
-  const { value } = await run(addUp(x.length, term, summation, PRODUCT_UNIT));
+  const { value, roundings } = await run(addUp(x.length, term, summation, PRODUCT_UNIT));
   const up = 2 ** (2 * exponent);
-  return computed(sumParts(value * up, value * up, summation), variant("norm2", summation));
+  return computed(
+    sumParts(value * up, value * up, summation, roundings),
+    variant("norm2", summation),
+  );
 }
