@@ -4,7 +4,7 @@ import { missingOutputs } from "../notebooks/tools/check.ts";
 import { coverageFaults, wholeJournal } from "../notebooks/tools/coverage.ts";
 import { joined, readNotebooks } from "../notebooks/tools/ipynb.ts";
 import { replaysOf } from "../notebooks/tools/report.ts";
-import { notebookText } from "../notebooks/tools/save.ts";
+import { formatted, notebookText } from "../notebooks/tools/save.ts";
 
 const folder = fileURLToPath(new URL("../notebooks", import.meta.url));
 const notebooks = await readNotebooks(folder);
@@ -44,9 +44,9 @@ Deno.test("committed notebooks name no folder of the machine that they ran on", 
   }
 });
 
-Deno.test("committed notebooks are as the runner writes them", async () => {
+Deno.test("committed notebooks are as the runner writes them, cells formatted", async () => {
   for (const [name, notebook] of notebooks) {
     const text = await Deno.readTextFile(`${folder}/${name}`);
-    assert.deepEqual(JSON.parse(text), JSON.parse(notebookText(notebook)), name);
+    assert.ok(text === await formatted(notebookText(notebook)), `Run ${name} again, or format it`);
   }
 });
