@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
+import { createCpuBackend } from "../lib/backend/cpu/mod.ts";
 import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "../lib/index/flat.ts";
 import { Metric } from "../lib/metric.ts";
+import { gaussian } from "../lib/profile/datasets.ts";
 import { integers, normals, testEach } from "./grid.ts";
+import { isNative } from "./native.ts";
 
 testEach("IndexFlatL2 and IndexFlatIP have their metric", (backend) => {
   using l2 = new IndexFlatL2(3, { backend });
@@ -140,3 +143,24 @@ Deno.test("IndexFlat without a backend takes the selected one", async () => {
   using index = new IndexFlatL2(2);
   assert.equal(index.backend, backend());
 });
+
+Deno.test(
+  "batches on many threads find what single queries find",
+  { ignore: !isNative },
+  async () => {
+    const [n, d, nq, k] = [22_000, 96, 1000, 5];
+    const rows = gaussian(n + nq, d, 9);
+    const queries = rows.subarray(n * d);
+    for (const metric of [Metric.L2, Metric.InnerProduct]) {
+      using index = new IndexFlat(d, metric, { backend: createCpuBackend() });
+      await index.add(rows.subarray(0, n * d));
+      const alone = Array.from({ length: nq }, (_, i) => {
+        return [...index.searchSync(queries.subarray(i * d, (i + 1) * d), k).labels];
+      });
+      // What threads do to each other shows in some runs only.
+      for (let run = 0; run < 10; run++) {
+        assert.deepEqual([...(await index.search(queries, k)).labels], alone.flat());
+      }
+    }
+  },
+);

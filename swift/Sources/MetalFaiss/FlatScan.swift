@@ -187,7 +187,7 @@ struct FlatScan {
     var guessed = false
     try runTiles((flat.count + step - 1) / step) { variant in
       queries = try packed.queries(kernels, variant: variant, n: search.count, d: d)
-      try packQueries(queries)
+      try packQueries(&queries)
       if guessed { return }
       guessed = true
       let sample = sampleRows()
@@ -223,7 +223,13 @@ struct FlatScan {
   }
 
   /// Packs all queries of the block, each thread some panels.
-  private func packQueries(_ all: cpu_queries) throws {
+  private func packQueries(_ queries: inout cpu_queries) throws {
+    // Of no queries: the length of the centre alone.
+    var none = queries
+    none.n = 0
+    withUnsafePointer(to: search.scan) { cpu_pack_queries($0, center, &none, nil) }
+    queries.center = none.center
+    let all = queries
     let d = flat.d
     let kernels = search.engine.kernels
     let group = Int(kernels.pointee.tile) * 8
@@ -233,15 +239,17 @@ struct FlatScan {
       item, worker in
       search.workspaces.run(worker) { workspace in
         let start = item * group
-        var part = all
-        part.n = UInt32(min(group, search.count - start))
+        let n = min(group, search.count - start)
+        // Packed aside, then moved: stores run past the end of a panel, where another thread's may lie.
+        var part = try workspace.queries(kernels, variant: all.variant, n: n, d: d)
         part.first = UInt32(start)
         part.norms = all.norms + start
         part.errors = all.errors + start
         part.bias = all.bias + start
-        part.panels = all.panels + item * bytes
         let scratch = try workspace.prepareScratch(d: d)
         withUnsafePointer(to: search.scan) { cpu_pack_queries($0, center, &part, scratch) }
+        let used = n == group ? bytes : Int(cpu_queries_bytes(kernels, all.variant, UInt64(n), UInt32(d)))
+        (all.panels + item * bytes).update(from: part.panels, count: used)
       }
     }
     try search.workspaces.rethrow()
