@@ -30,6 +30,7 @@ let turn = 0;
 class FaissRival implements Rival {
   readonly library: string;
   readonly name: string;
+  readonly threads: number;
   readonly #peers: Peers;
   readonly #way: Way;
 
@@ -38,6 +39,7 @@ class FaissRival implements Rival {
     this.#way = way;
     this.library = library;
     this.name = way.name.replace(/^faiss/, library);
+    this.threads = way.threads;
   }
 
   async flat(rows: Float32Array, d: number): Promise<RivalIndex> {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { tableBundle, withDisplay } from "../lib/display.ts";
+import { plainText, tableBundle, withDisplay } from "../lib/display.ts";
 import {
   escapeHtml,
   formatBytes,
@@ -26,10 +26,12 @@ import {
   rank,
   roofline,
   runVariants,
+  type Span,
   summarize,
   Timeline,
   watchMemory,
 } from "../lib/profile/mod.ts";
+import { timelineBundle } from "../lib/profile/timeline_display.ts";
 import {
   Clustering,
   indexFactory,
@@ -326,6 +328,14 @@ Deno.test("GPUs, tensors, kernels and timelines show themselves", onGpu, async (
   assert.match(await shown(timeline), /1 mark; 1 command buffer not finished/);
   await timeline.finish();
   assert.match(await shown(timeline), /queue +default +1 [^]*gpu +default +1 /);
+});
+
+Deno.test("very long timelines show themselves", () => {
+  const spans = Array.from({ length: 200_000 }, (_, i): Span => {
+    return { name: "work", kind: "host", track: "main", start: i, end: i + 0.5, args: {} };
+  });
+  const text = plainText(timelineBundle(spans, [], 0));
+  assert.match(text, /200\u202f000 spans, 200\u202f000 ms[^]*host +main[^]* 50 %$/);
 });
 
 Deno.test("a report of variants shows all of them, and what was skipped", onGpu, async () => {

@@ -131,8 +131,9 @@ Deno.test("nothing is reproduced at small shapes or on the emulator", async () =
 });
 
 Deno.test("R2 and A1 reproduce ratios, latency and throughput", async () => {
-  const batched = (ratio: number) => timed(`nq=${ratio}`, "batched", 1, { ratio });
-  const r2 = await figuresOf(findExperiment("R2")!, [batched(3), batched(40)], full);
+  const batched = (ratio: number) => timed(`nq=${ratio} N=9`, "batched", 1, { ratio });
+  // One query is no batch.
+  const r2 = await figuresOf(findExperiment("R2")!, [batched(1), batched(3), batched(40)], full);
   assert.deepEqual(r2.map((figure) => figure.reproduced), [3, 40]);
   const findings = { msPerQuery: 0.5, qps: 2000 };
   const a1 = await reproduced("A1", [

@@ -7,6 +7,8 @@ import { journalContext } from "../lib/journal/experiment.ts";
 import { withVariables } from "./env.ts";
 import { device, onGpu } from "./gpu.ts";
 import { journalRow } from "./journal.ts";
+import { isNative } from "./native.ts";
+import { runCode } from "./run_code.ts";
 
 const REPLAY = "application/vnd.metalfaiss.replay+json";
 const DISPLAY: unique symbol = Symbol.for("Jupyter.display");
@@ -86,26 +88,17 @@ Deno.test("without a GPU there is a reason, and the CPU's experiments run", asyn
     const onGpu = await journal.replay("H1", { on: "gpu" }).then(() => "", (error) => error.name);
     const { text } = chart;
     console.log(JSON.stringify({ rows, verdict, text, h1: h1.verdict.outcome, on: h1.engine, onGpu }));`;
-  const file = await Deno.makeTempFile({ suffix: ".ts" });
-  try {
-    await Deno.writeTextFile(file, code);
-    const config = new URL("../deno.json", import.meta.url).pathname;
-    const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--no-check", `--config=${config}`, file],
-      env: { METALFAISS_LIBRARY: "/nowhere/libmetalfaiss.so", METALFAISS_GPU: "" },
-    }).output();
-    const text = new TextDecoder();
-    const out = text.decode(stdout);
-    assert.ok(out.startsWith("{"), text.decode(stderr));
-    const found = JSON.parse(out);
-    assert.deepEqual([found.rows, found.verdict.outcome], [[], "not testable"]);
-    assert.match(found.verdict.text, /It needs a GPU\. .*METALFAISS_LIBRARY/s);
-    // What was published is still shown.
-    assert.match(found.text, /kernel tiled 16x16 +0\.0078/);
-    assert.deepEqual([found.h1, found.on, found.onGpu], ["confirmed", "typescript", "DeviceError"]);
-  } finally {
-    await Deno.remove(file);
-  }
+  const { stdout, stderr } = await runCode(code, ["-A"], {
+    METALFAISS_LIBRARY: "/nowhere/libmetalfaiss.so",
+    METALFAISS_GPU: "",
+  });
+  assert.ok(stdout.startsWith("{"), stderr);
+  const found = JSON.parse(stdout);
+  assert.deepEqual([found.rows, found.verdict.outcome], [[], "not testable"]);
+  assert.match(found.verdict.text, /It needs a GPU\. .*METALFAISS_LIBRARY/s);
+  // What was published is still shown.
+  assert.match(found.text, /kernel tiled 16x16 +0\.0078/);
+  assert.deepEqual([found.h1, found.on, found.onGpu], ["confirmed", "typescript", "DeviceError"]);
 });
 
 Deno.test("replay() has rows, a verdict, figures and a chart, and shows them", onGpu, async () => {
@@ -277,9 +270,13 @@ Deno.test("replay() runs on the CPU where it is asked to", async () => {
   const journal = await open().catch(() => openJournal({ quick: true }));
   const replay = await journal.replay("X6", { on: "cpu", budget: 5 });
   assert.equal(replay.engine, journal.cpu.engine);
+  const { cpu } = journal.environment;
+  assert.equal(replay.device, isNative ? `${cpu} (${journal.cpu.isa})` : cpu);
   assert.equal(replay.verdict.outcome, "confirmed");
   const { rows, verdict } = await journal.replay("J2", { on: "cpu" });
   assert.deepEqual([rows, verdict.outcome], [[], "not testable"]);
+  const on = "metal" as "gpu";
+  await assert.rejects(journal.replay("J2", { on }), /RangeError: .* on "metal": expected gpu or/);
   await assert.rejects(journal.replay("J9"), /RangeError: Cannot replay "J9": there is no such/);
 });
 

@@ -2,7 +2,15 @@ import assert from "node:assert/strict";
 import { createReferenceBackend } from "../lib/backend/reference/mod.ts";
 import { type Experiment, journalContext, type JournalRow } from "../lib/journal/mod.ts";
 import { findExperiment } from "../lib/journal/mod.ts";
-import { inverse, judge, meanRatio, noGpu, ratioOf, verdictOf } from "../lib/journal/verdict.ts";
+import {
+  inverse,
+  judge,
+  judgeParts,
+  meanRatio,
+  noGpu,
+  ratioOf,
+  verdictOf,
+} from "../lib/journal/verdict.ts";
 import { summarize } from "../lib/profile/measure.ts";
 import { journalRow } from "./journal.ts";
 
@@ -121,10 +129,21 @@ Deno.test("verdictOf() lets results decide everywhere", () => {
 Deno.test("verdicts find the shapes and tiles that they are about", () => {
   const probe = (note: string, median: number) =>
     timed("kernel", [median], { shape: "n=896 k=4864 nt", note });
-  const probes = [probe("v2 col", 3), probe("v4 largek_smalln", 1), probe("vendor", 2)];
-  const m = findExperiment("M")!.verdict(probes);
-  near(m.ratio, 3);
-  assert.match(m.text, /Vendor by our best: n=896 k=4864 nt: 2\.00/);
+  const probes = [probe("v2 col_vec4", 6), probe("v2 col_bt", 12), probe("vendor", 2)]
+    .concat(probe("v4 largek_smalln", 3), probe("next dot", 1));
+  const { verdict: judgeM } = findExperiment("M")!;
+  const m = judgeM(probes);
+  // K-split against whole columns; the vendor is ahead of the published kernels, not of the next.
+  assert.equal(m.outcome, "confirmed");
+  near(m.ratio, 2);
+  assert.match(m.text, /tiles of it: 2\.00×/);
+  assert.match(m.text, /published kernels' best against the vendor: n=896 k=4864 nt 0\.67×/);
+  assert.match(m.text, /With the kernels made here: n=896 k=4864 nt 2\.00×/);
+  const shape = "n=9728 k=896 nt";
+  const behind = judgeM([...probes, ...probes.map((own) => ({ ...own, shape }))]);
+  // There the published kernels were ahead.
+  assert.equal(behind.outcome, "refuted");
+  near(behind.ratio, 2 / 3);
   const { verdict } = findExperiment("T1")!;
   const tiles = ["AV m=1", "AᵀB m=1"].flatMap((shape) => {
     const slim = shape.startsWith("AV") ? "32×8" : "8×32";
@@ -147,6 +166,46 @@ Deno.test("verdicts find the shapes and tiles that they are about", () => {
   ];
   const sizes = [split("AᵀAV m=512 n=256 k=32", 0.1), split("AᵀAV m=4096 n=512 k=64", 2)].flat();
   assert.equal(findExperiment("X4")!.verdict(sizes).outcome, "refuted");
+});
+
+Deno.test("judgeParts() confirms what holds in all its parts, of those that ran", () => {
+  const part = (ms: number) => judge(ratioOf([[base([10]), timed("x", [ms])]]), 1, `${ms} ms`);
+  const none = judge(null, 1, "x");
+  assert.equal(judgeParts([none, none]), none);
+  assert.equal(judgeParts([none, part(5), none]).text, part(5).text);
+  const both = judgeParts([part(5), part(2)]);
+  assert.equal(both.outcome, "confirmed");
+  near(both.ratio, 2);
+  assert.match(both.text, /^5 ms: 2\.00×.*\(confirmed\); 2 ms: 5\.00×.*\(confirmed\)$/);
+  assert.equal(judgeParts([part(5), part(10)]).outcome, "not testable");
+  const one = judgeParts([part(5), part(10), part(40)]);
+  assert.equal(one.outcome, "refuted");
+  near(one.ratio, 0.25);
+});
+
+Deno.test("X3, R4 and X4 judge every part of what was published", () => {
+  const scan = (variant: string, ms: number) =>
+    timed(variant, [ms], {
+      ...{ shape: "B=4 S=8192 D=256", clock: "host", baseline: variant === "step by step" },
+    });
+  const rows = [scan("step by step", 10), scan("precomputed", 5), scan("chunk 16", 8)]
+    .concat(scan("chunk 64", 4), scan("chunk 128", 6), scan("chunk 128, 2 streams", 3));
+  const { verdict: judgeX3 } = findExperiment("X3")!;
+  assert.equal(judgeX3(rows).outcome, "confirmed");
+  const longer = judgeX3([...rows, scan("chunk 256", 2)]);
+  assert.equal(longer.outcome, "refuted");
+  near(longer.ratio, 0.5);
+  const { verdict: judgeR4 } = findExperiment("R4")!;
+  const dots = (m: number, ms: number) => [
+    timed("simple", [4], { shape: `m=${m} k=32`, baseline: true }),
+    timed("simd", [ms], { shape: `m=${m} k=32` }),
+  ];
+  assert.equal(judgeR4([...dots(512, 2), ...dots(256, 8)]).outcome, "confirmed");
+  assert.equal(judgeR4([...dots(512, 2), ...dots(256, 2)]).outcome, "refuted");
+  const square = ["naive", "16×16 tiles"].map((variant, i) => timed(variant, [2 - i]));
+  const x4 = findExperiment("X4")!.verdict(square);
+  assert.equal(x4.outcome, "confirmed");
+  near(x4.ratio, 2);
 });
 
 Deno.test("E5 compares streams with serial bands of the same width", () => {

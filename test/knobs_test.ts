@@ -13,6 +13,7 @@ import { gaussian, runVariants } from "../lib/profile/mod.ts";
 import { IDSelectorRange } from "../lib/selector.ts";
 import { withVariables } from "./env.ts";
 import { device, onGpu } from "./gpu.ts";
+import { runCode } from "./run_code.ts";
 
 function dense(rows: number, columns: number, seed = 1): Dense {
   return { data: gaussian(rows, columns, seed), rows, columns, dtype: "float32" };
@@ -357,19 +358,8 @@ Deno.test("METALFAISS_JOURNAL sets the shapes of the journal's experiments", onG
 
 /** What a process with these variables prints. */
 async function evaluate(code: string, env: Record<string, string>): Promise<string> {
-  const file = await Deno.makeTempFile({ suffix: ".ts" });
-  try {
-    await Deno.writeTextFile(file, code);
-    const config = new URL("../deno.json", import.meta.url).pathname;
-    const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--no-check", `--config=${config}`, file],
-      env,
-    }).output();
-    const text = new TextDecoder();
-    return (text.decode(stdout) + text.decode(stderr)).trim();
-  } finally {
-    await Deno.remove(file);
-  }
+  const { stdout, stderr } = await runCode(code, ["-A"], env);
+  return (stdout + stderr).trim();
 }
 
 Deno.test("METALFAISS_THREADS and _ISA are those of the library", onGpu, async () => {

@@ -110,6 +110,11 @@ testEach("orthogonalizeBlocked leaves nothing of A's span", async (backend) => {
   const q = await orthonormalColumns(gaussian(30, 10, 1), { backend });
   const inside = await orthogonalizeBlocked(q, q, { backend, orthonormal: true });
   assertAtMost(difference(inside, matrixOf(30, 10, () => 0)), 1e-6, "B within A's span");
+  // What ran is the products, and A's QR only where it had to be made.
+  const decomposed = await orthogonalizeBlocked(q, q, { backend });
+  const added = decomposed.run!.variants.filter((name) => !inside.run!.variants.includes(name));
+  assert.ok(q.run!.variants.every((name) => decomposed.run!.variants.includes(name)));
+  assert.ok(added.length > 0, decomposed.run!.variants.join());
   await assert.rejects(() => orthogonalizeBlocked(q, gaussian(3, 2, 1), { backend }), TypeError);
   await assert.rejects(() => orthogonalizeBlocked(q, q, { backend, block: 0 }), RangeError);
 });

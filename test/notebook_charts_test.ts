@@ -153,6 +153,20 @@ Deno.test("heatmap() sorts numbers, keeps names in order, and refuses two cells 
   });
 });
 
+Deno.test("heatmap() tells long names apart that begin alike", async () => {
+  const long = "a name that goes on and on, ";
+  const cells = ["one", "two"].flatMap((x, i) =>
+    ["three", "four"].map((y, j) => ({ x: long + x, y: `${long}${long}${y}`, value: i * 2 + j }))
+  );
+  const chart = heatmap(cells, { ...options, x: "x", y: "y", unit: "ms" });
+  const places = valuesOf(chart).map(({ x, y }) => `${x} ${y}`);
+  assert.equal(new Set(places).size, 4);
+  assert.ok((await textsOf(chart)).some((text) => text.endsWith("… (2)")));
+  // What looks alike together is not one place.
+  const apart = [{ x: "a × b", y: "c", value: 1 }, { x: "a", y: "b × c", value: 2 }];
+  heatmap(apart, { ...options, x: "x", y: "y", unit: "ms" });
+});
+
 Deno.test("lineChart() says where the first two lines cross, or that they do not", async () => {
   const axes = { ...options, x: "rows", y: "ms", logX: true, logY: true };
   const line = (series: string, ys: number[]) =>
@@ -272,6 +286,12 @@ Deno.test("an axis has room for its values, and round ticks", () => {
   assert.deepEqual(log.ticks, [0.01, 0.1, 1, 10, 100, 1000]);
   assert.ok(Math.abs(log.part(Math.sqrt(10)) - 0.5) < 1e-9);
   assert.deepEqual(new Axis([10, 100], { title: "", log: true }).ticks, [10, 20, 50, 100]);
+  // Between 100 and 1000 alone a line is hard to read.
+  const { ticks: few } = new Axis([16, 4096], { title: "", log: true });
+  assert.deepEqual(few, [20, 50, 100, 200, 500, 1000, 2000, 5000]);
+  const wide = new Axis([1e-200, 1e200], { title: "", log: true });
+  assert.ok(wide.domain.every(Number.isFinite) && wide.domain[0] > 0);
+  assert.ok(wide.ticks.length >= 3 && wide.ticks.length <= 10, `${wide.ticks}`);
   for (const values of [[5], [0], [-2], [1e-300], [1e300]]) {
     const { domain: [low, high], ticks } = new Axis(values, { title: "" });
     assert.ok(low < values[0]! && values[0]! < high, `${values}`);

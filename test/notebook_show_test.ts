@@ -76,11 +76,15 @@ Deno.test("show() prints the plain text outside of notebooks", async () => {
 Deno.test("show() inspects what cannot display itself, without colours", async () => {
   const cyclic: Record<string, unknown> = { n: null };
   cyclic.self = cyclic;
-  const values = [undefined, null, [], {}, new Map([[1, 2]]), cyclic, Float32Array.of(1), () => 1];
+  const values = [
+    ...[undefined, null, [], {}, new Map([[1, 2]]), cyclic, Float32Array.of(1), () => 1],
+    { "recall/qps": 1 },
+  ];
   const events = await shown(true, () => show(...values));
   const texts = events.map((event) => (event as [Record<string, string>])[0]["text/plain"]);
   assert.deepEqual(texts.slice(0, 4), ["undefined", "null", "[]", "{}"]);
   assert.match(texts[5]!, /Circular/);
+  assert.equal(texts.at(-1), '{ "recall/qps": 1 }');
   assert.ok(texts.every((text) => text !== undefined && !text.includes("\x1b")));
 });
 

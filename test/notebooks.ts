@@ -20,7 +20,9 @@ export function notebookOf(...sources: string[]): Notebook {
     outputs: [],
   }));
   const kernelspec = { display_name: "Deno", language: "typescript", name: "deno" };
-  return { nbformat: 4, nbformat_minor: 5, metadata: { kernelspec }, cells };
+  // Without it, `deno fmt` leaves the cells alone.
+  const language_info = { name: "typescript" };
+  return { nbformat: 4, nbformat_minor: 5, metadata: { kernelspec, language_info }, cells };
 }
 
 /** Gives `body` a folder in the checkout, where notebooks can import this package. */

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { missingOutputs } from "../notebooks/tools/check.ts";
 import { coverageFaults, wholeJournal } from "../notebooks/tools/coverage.ts";
 import { joined, readNotebooks } from "../notebooks/tools/ipynb.ts";
-import { replaysOf } from "../notebooks/tools/report.ts";
+import { replaysOf } from "../notebooks/tools/replays.ts";
 import { formatted, notebookText } from "../notebooks/tools/save.ts";
 
 const folder = fileURLToPath(new URL("../notebooks", import.meta.url));

@@ -5,8 +5,9 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { venvPython } from "../bench/venv.ts";
 import { library } from "../ffi/library.ts";
-import { parseNotebook } from "../notebooks/tools/ipynb.ts";
-import { replaysOf } from "../notebooks/tools/report.ts";
+import { joined, parseNotebook } from "../notebooks/tools/ipynb.ts";
+import { replaysOf } from "../notebooks/tools/replays.ts";
+import { formatted } from "../notebooks/tools/save.ts";
 import { isNative } from "./native.ts";
 import { notebookOf, put, run, texts, withFolder } from "./notebooks.ts";
 
@@ -32,7 +33,7 @@ Deno.test("a notebook that passes is rewritten with its outputs, formatted", asy
   await withFolder(async (folder) => {
     const notebook = notebookOf(
       "let n = 1;\nconsole.log(`\\x1b[31mred\\x1b[0m ${n}`);",
-      "n += 1;\n`value ${n}`;",
+      "n+=1;\n`value ${n}`",
       "await Deno.readTextFile('beside.txt');",
     );
     await Deno.writeTextFile(join(folder, "beside.txt"), "in its own folder");
@@ -46,10 +47,8 @@ Deno.test("a notebook that passes is rewritten with its outputs, formatted", asy
     );
     assert.deepEqual(counts, [1, 2, 3]);
     assert.deepEqual(written.metadata, notebook.metadata);
-    const checked = await new Deno.Command(Deno.execPath(), {
-      args: ["fmt", "--check", "--no-config", "--line-width=100", path],
-    }).output();
-    assert.ok(checked.success, new TextDecoder().decode(checked.stderr));
+    assert.equal(joined(written.cells[1]!.source), "n += 1;\n`value ${n}`;");
+    assert.equal(await formatted(text), text);
 
     // Nothing is left that changes from run to run.
     assert.deepEqual((await run(path, { replace: true })).failures, []);
@@ -150,6 +149,59 @@ Deno.test("two quick runs of a notebook come to the same verdicts", async () => 
     });
     assert.deepEqual(runs[0]!.map(([id]) => id), ids);
     assert.deepEqual(runs[0], runs[1]);
+  });
+});
+
+Deno.test("a kernel that is too old is told so", async () => {
+  await withFolder(async (folder) => {
+    const path = await put(
+      folder,
+      "old",
+      notebookOf("Reflect.deleteProperty(Uint8Array.prototype, 'toBase64');", JOURNAL),
+    );
+    const [failure] = (await run(path)).failures;
+    assert.match(failure!.text, /^UnsupportedError: Cannot open the journal: Deno .* is too old/);
+  });
+});
+
+Deno.test("without the native library, the CPU's experiments run in TypeScript and others say why not", async () => {
+  await withFolder(async (folder) => {
+    const ids = ["J0", "X1", "M"];
+    const sources = ids.map((id) => `await show(await journal.replay("${id}"));`);
+    const path = await put(folder, "bare", notebookOf(JOURNAL, ...sources));
+    const env = { METALFAISS_JOURNAL: "quick", METALFAISS_LIBRARY: join(folder, "none.so") };
+    const { failures, notebook } = await run(path, { env });
+    assert.deepEqual(failures, []);
+    const replays = replaysOf(notebook!).map(({ ids: [id], outcome, engine }) => [
+      id,
+      outcome,
+      engine,
+    ]);
+    assert.deepEqual(replays, [
+      ["J0", "not testable", "typescript"],
+      ["X1", "not testable", "typescript"],
+      ["M", "not testable", "typescript"],
+    ]);
+  });
+});
+
+Deno.test("without npm, data come with the package and charts are tables", async () => {
+  await withFolder(async (folder) => {
+    const path = await put(
+      folder,
+      "offline",
+      notebookOf(
+        `import { loadDigits } from "@metalfaiss/metalfaiss/io";
+import { barChart, show } from "@metalfaiss/metalfaiss/notebook";
+const { n } = await loadDigits();
+await show(barChart([{ name: "images", value: n }], { title: "Digits", unit: "" }));`,
+      ),
+    );
+    // Nothing is in the cache, and nobody answers.
+    const env = { DENO_DIR: join(folder, "cache"), NPM_CONFIG_REGISTRY: "http://127.0.0.1:9" };
+    const { failures, notebook } = await run(path, { env });
+    assert.deepEqual(failures, []);
+    assert.match(texts(notebook!)[0]!, /1,?797[^]*The chart was not drawn: /);
   });
 });
 

@@ -17,6 +17,7 @@ import {
 } from "../lib/profile/mod.ts";
 import { overlapOf } from "../lib/profile/trace.ts";
 import { device, onGpu } from "./gpu.ts";
+import { runCode } from "./run_code.ts";
 
 const where = await environment();
 const short = { budget: 5, minSamples: 3, environment: where };
@@ -126,20 +127,10 @@ Deno.test("environment() under no permission leaves out what it may not see", as
   const code = `import { environment } from "${url}";
     const { governor, mhz, isa, deno, load } = await environment();
     console.log(JSON.stringify({ governor, mhz, isa, deno, load }));`;
-  const file = await Deno.makeTempFile({ suffix: ".ts" });
-  try {
-    await Deno.writeTextFile(file, code);
-    const config = new URL("../deno.json", import.meta.url).pathname;
-    const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "--no-prompt", "--no-check", `--config=${config}`, file],
-    }).output();
-    const text = new TextDecoder();
-    assert.equal(text.decode(stderr), "");
-    const expected = { governor: null, mhz: null, isa: null, deno: Deno.version.deno, load: 0 };
-    assert.deepEqual(JSON.parse(text.decode(stdout)), expected);
-  } finally {
-    await Deno.remove(file);
-  }
+  const { stdout, stderr } = await runCode(code, []);
+  assert.equal(stderr, "");
+  const expected = { governor: null, mhz: null, isa: null, deno: Deno.version.deno, load: 0 };
+  assert.deepEqual(JSON.parse(stdout), expected);
 });
 
 Deno.test("roofline() of a GPU copies and multiplies as much as it says", onGpu, async () => {

@@ -216,9 +216,34 @@ testEach("the guard holds its tolerance where roundings all go one way", async (
   for (const small of [5.9e-8, 2 ** -25, 1e-8]) {
     const x = floats(1_000_000, (i) => i === 0 ? 1 : small);
     const expected = exact([...x]).value;
-    const { value } = await sum(x, { backend });
-    assert.ok(Math.abs(value / expected - 1) <= 1e-5, `${small}: ${value}, expected ${expected}`);
+    for (const tolerance of [1e-5, 1e-6, 1e-7]) {
+      const { value, summation } = await sum(x, { backend, tolerance });
+      const error = Math.abs(value / expected - 1);
+      assert.ok(error <= tolerance, `${small}: ${value}, expected ${expected} ± ${tolerance}`);
+      // Sums of blocks keep five digits, and none seven.
+      assert.equal(summation === "plain", tolerance === 1e-5, `${small}, ${tolerance}`);
+    }
   }
+});
+
+testEach("plain sums err by no more than their roundings, of any length", async (backend) => {
+  for (const n of [1, 2, 3, 5, 64, 65, 127, 129, 257, 1024, 4099, 65_535, 65_600, 300_001]) {
+    // The first number meets as many others as there are on its way: each is rounded away.
+    const x = floats(n, (i) => i === 0 ? 1 : 2 ** -24);
+    const { value: { value, roundings } } = await backend.linalg.sum(x, "plain");
+    const expected = 1 + (n - 1) * 2 ** -24;
+    const lost = Math.abs(value - expected) / expected * 2 ** 24;
+    assert.ok(lost <= roundings, `${n}: ${lost} units, ${roundings} roundings`);
+    assert.ok(roundings <= 200 && roundings <= n + 20, `${n}: ${roundings} roundings`);
+  }
+});
+
+testEach("products that vanish in float32 are found by the guard", async (backend) => {
+  const [x, y] = [[1e-30, 2e-30], [1e-30, 1e-30]].map((numbers) => Float32Array.from(numbers));
+  const found = await dot(x!, y!, { backend });
+  assert.deepEqual([found.value, found.summation], [x![0]! * y![0]! + x![1]! * y![1]!, "limbs"]);
+  assert.equal((await dot(x!, [1, 1], { backend })).summation, "plain");
+  assert.equal((await dot([0, 0], [1, 1], { backend })).value, 0);
 });
 
 testEach("condition tells digits that cancel", async (backend) => {
@@ -252,7 +277,9 @@ testEach("sums refuse what they cannot add up", async (backend) => {
 });
 
 testEach("safeNorm2() is not below eps, and kahanSum() compensates", async (backend) => {
-  assert.equal((await safeNorm2([0, 1e-30], 1e-12, { backend })).value, 1e-12);
+  const safe = await safeNorm2([0, 1e-30], 1e-12, { backend });
+  assert.equal(safe.value, 1e-12);
+  assert.match(Deno.inspect(safe), /^Sum\n/);
   assert.equal((await safeNorm2([3, 4], 1e-12, { backend })).value, 25);
   const x = floats(20_001, (i) => i === 0 ? 1 : 2 ** -24);
   const { value, summation } = await kahanSum(x, { backend });

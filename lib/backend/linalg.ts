@@ -173,7 +173,10 @@ export interface SumParts {
   summation: Summation;
   /** Sum of absolute values by the sum's: digits that a plain sum loses. */
   condition: number;
-  /** Roundings on the way of a number into the sum, at most: each loses half a unit in the last place. */
+  /**
+   * Roundings on the way of a number into the sum, at most, each of half a unit in the last place of the
+   * summation's arithmetic. Kahan's compensation makes up for most of them.
+   */
   roundings: number;
 }
 

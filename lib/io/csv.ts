@@ -1,4 +1,4 @@
-import { type CsvError, type Options, parse } from "npm:csv-parse@7.0.3/sync";
+import type { CsvError, Options } from "npm:csv-parse@7.0.3/sync";
 import { FormatError } from "../errors.ts";
 import { Matrix } from "../matrix.ts";
 import { writeAtomically } from "./atomic.ts";
@@ -23,13 +23,15 @@ export interface CsvWriteOptions {
 }
 
 /**
- * Reads a CSV file of numbers, one vector a line. Empty lines are skipped.
+ * Reads a CSV file of numbers, one vector a line. Empty lines are skipped. The parser is loaded by the
+ * first call, so that nothing else needs npm.
  *
  * @param path File to read, in UTF-8.
  * @param options Delimiter and whether there is a header.
  * @returns The rows, `lines × cells`.
  * @throws {FormatError} If a cell isn't a finite number or a line has another number of cells than
  * the first, with line and column, or there are no rows.
+ * @throws {TypeError} If the npm package csv-parse cannot be loaded.
  *
  * @example
  * ```ts
@@ -43,7 +45,7 @@ export interface CsvWriteOptions {
  * ```
  */
 export async function readCsv(path: string | URL, options: CsvOptions = {}): Promise<Matrix> {
-  return parseCsv(await Deno.readTextFile(path), String(path), options);
+  return await parseCsv(await Deno.readTextFile(path), String(path), options);
 }
 
 /**
@@ -89,11 +91,12 @@ export async function writeCsv(
 }
 
 /** Parses CSV text; `path` is for messages. */
-export function parseCsv(
+async function parseCsv(
   text: string,
   path: string,
-  { header = false, delimiter = "," }: CsvOptions = {},
-): Matrix {
+  { header = false, delimiter = "," }: CsvOptions,
+): Promise<Matrix> {
+  const { parse } = await import("npm:csv-parse@7.0.3/sync");
   let data = new Float32Array(1024);
   let columns = -1;
   let rows = 0;

@@ -10,7 +10,7 @@ import type { SearchResult } from "../result.ts";
 import { formatBytes } from "../display_cells.ts";
 import type { Experiment, JournalContext, JournalRow } from "./experiment.ts";
 import { allRows, type Candidates, type FoundNeighbors, NeighborCheck } from "./neighbors.ts";
-import type { RivalIndex } from "./rival.ts";
+import type { Rival, RivalIndex } from "./rival.ts";
 import { runTrial, type Variant } from "./trial.ts";
 import { judge, meanRatio } from "./verdict.ts";
 
@@ -104,6 +104,11 @@ async function listCheck(index: IndexIVFFlat, data: Data, truth: NeighborCheck) 
   return new NeighborCheck(data.nq, K, candidates, CHECKED);
 }
 
+/** A rival that has the rows. */
+interface OpenRival extends Pick<Rival, "name" | "threads"> {
+  index: RivalIndex;
+}
+
 interface Entry {
   name: string;
   index: Index;
@@ -113,7 +118,7 @@ interface Entry {
   check: NeighborCheck;
   /** All rows, for recall. */
   truth: NeighborCheck;
-  rivals: readonly [name: string, index: RivalIndex][];
+  rivals: readonly OpenRival[];
 }
 
 /** One index, and the rivals' of the same kind: all queries, one at a time and in one call. */
@@ -131,7 +136,7 @@ async function* table(context: JournalContext, entry: Entry): AsyncGenerator<Jou
         return { value: found, run: found.run };
       },
     },
-    ...entry.rivals.flatMap(([rival, theirs]) => rivalVariants(rival, theirs, queries, nq)),
+    ...entry.rivals.flatMap((rival) => rivalVariants(rival, queries, nq)),
   ];
   const trial = {
     shape: `${name} N=${n} d=${D} k=${K}, ${nq} queries`,
@@ -172,8 +177,7 @@ async function oneByOne(
 
 /** A rival, timed in its own process, where its results are right. */
 function rivalVariants(
-  name: string,
-  index: RivalIndex,
+  { name, threads, index }: OpenRival,
   queries: Float32Array,
   nq: number,
 ): Variant<FoundNeighbors>[] {
@@ -183,7 +187,7 @@ function rivalVariants(
     run: async () => {
       const value = await index.search(queries, K);
       const where = { backend: "cpu", engine: "native", isa: name } as const;
-      return { value, run: { ...where, variants: [name], threads: 1 } };
+      return { value, run: { ...where, variants: [name], threads } };
     },
     time: (count) => index.time(queries, K, each, count),
   }));
@@ -191,10 +195,12 @@ function rivalVariants(
 
 async function openRivals(
   { rivals = [] }: JournalContext,
-  open: (rival: NonNullable<JournalContext["rivals"]>[number]) => Promise<RivalIndex>,
-): Promise<[string, RivalIndex][]> {
-  const opened: [string, RivalIndex][] = [];
-  for (const rival of rivals) opened.push([rival.name, await open(rival)]);
+  open: (rival: Rival) => Promise<RivalIndex>,
+): Promise<OpenRival[]> {
+  const opened: OpenRival[] = [];
+  for (const rival of rivals) {
+    opened.push({ name: rival.name, threads: rival.threads, index: await open(rival) });
+  }
   return opened;
 }
 

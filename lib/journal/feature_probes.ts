@@ -78,7 +78,7 @@ async function clustered(index: Index): Promise<Clustering> {
   return clustering;
 }
 
-/** A factory string whose index finds most of the true neighbours. */
+/** A factory string whose index finds true neighbours. */
 const byFactory = (description: string) => async (context: JournalContext) => {
   using index = await filled(context, description);
   const hits = await found(index);

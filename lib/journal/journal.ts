@@ -94,7 +94,7 @@ export class Journal {
    * @param id As the journal has it: `J1a`, `E5`, `X3` …
    * @param options Where, for how long, and what to do about wrong results.
    * @returns Rows, verdict and published figures.
-   * @throws {RangeError} If there is no such experiment.
+   * @throws {RangeError} If there is no such experiment, or it is to run neither on "gpu" nor on "cpu".
    * @throws {JournalError} If a variant's result is wrong, it ran another kernel, or it failed.
    * @throws {DeviceError} If it is to run on a GPU, could do without, and there is none.
    * @throws {DOMException} `AbortError` if a signal stopped it.
@@ -115,6 +115,10 @@ export class Journal {
       throw new RangeError(`Cannot replay "${id}": there is no such experiment`);
     }
     const { on = this.#place(experiment), budget, wrong = "throw", rivals } = options;
+    // Notebooks do not check types.
+    if (on !== "gpu" && on !== "cpu") {
+      throw new RangeError(`Cannot replay ${experiment.id} on "${on}": expected gpu or cpu`);
+    }
     const onGpu = on === "gpu";
     if (onGpu && this.gpu === undefined && !experiment.needsGpu) {
       throw new DeviceError(`Cannot replay ${experiment.id} on a GPU: ${this.reason}`);

@@ -10,7 +10,7 @@ const SHAPES: Readonly<Record<string, string>> = { "n~10k k=896 NT": "n=9728 k=8
 
 /** Which rows a published variant is: by name, or by the family that a row's note begins with. */
 const VARIANTS: readonly [published: RegExp, ours: (match: RegExpExecArray) => RegExp][] = [
-  [/^(mps|production \(mps\))/, () => /^vendor_f16$/],
+  [/^(mps|production \(mps\))/, () => /^vendor_f16(_unfused)?$/],
   [/^mlx variants/, () => /^tiled/],
   [/^mlx(\/| )bk64/, () => /_tiled_\w*bk64$/],
   [/^gemm_tiled/, () => /^tiled/],

@@ -1,12 +1,12 @@
 /** Matrix products: T1, X4. @module */
 
 import type { Dense } from "../backend/linalg.ts";
-import { setGemmTiles, type Tile } from "../linalg/settings.ts";
+import { type GemmTiles, setGemmTiles, type Tile } from "../linalg/settings.ts";
 import { gaussian } from "../profile/datasets.ts";
 import type { Experiment, JournalContext } from "./experiment.ts";
 import { discard, numbersOf, Operands, productRow, rowsError, sampledRows } from "./operands.ts";
 import { runTrial } from "./trial.ts";
-import { inverse, judge, meanRatio } from "./verdict.ts";
+import { inverse, judge, judgeParts, meanRatio, ratioOf } from "./verdict.ts";
 
 const TILES: readonly Tile[] = [[16, 16], [32, 8], [8, 32], [32, 16], [32, 32]];
 
@@ -40,16 +40,11 @@ export const tileSweep: Experiment = {
             side === "av" ? `_tm${tile[0]}_tn${tile[1]}$` : `_tn${tile[0]}_tk${tile[1]}$`,
           ),
           baseline: i === 0,
-          run: async () => {
-            setGemmTiles({ [side]: tile });
-            try {
-              return await (side === "av"
-                ? linalg.gemmAV(left, right)
-                : linalg.gemmAtB(left, tall));
-            } finally {
-              setGemmTiles({});
-            }
-          },
+          run: () =>
+            withTiles(
+              { [side]: tile },
+              () => side === "av" ? linalg.gemmAV(left, right) : linalg.gemmAtB(left, tall),
+            ),
         }));
       const common = {
         tolerance: 1e-5,
@@ -86,6 +81,16 @@ export const tileSweep: Experiment = {
   },
 };
 
+/** Does something with tiles of these sizes. */
+async function withTiles<T>(tiles: Partial<GemmTiles>, work: () => Promise<T>): Promise<T> {
+  setGemmTiles(tiles);
+  try {
+    return await work();
+  } finally {
+    setGemmTiles({});
+  }
+}
+
 /** X4. */
 export const gemmTiling: Experiment = {
   id: "X4",
@@ -99,7 +104,13 @@ export const gemmTiling: Experiment = {
   },
   verdict: (rows) => {
     const large = meanRatio(rows, /^split/, /m=(4096|16384) /);
-    return judge(large, 1.02, "Split against fused AᵀAV from 4096×512 on");
+    const [naive, tiles] = ["naive", "16×16 tiles"]
+      .map((name) => rows.find(({ variant, valid }) => valid && variant === name));
+    const good = naive && tiles ? ratioOf([[naive, tiles]]) : null;
+    return judgeParts([
+      judge(large, 1.02, "Split against fused AᵀAV from 4096×512 on"),
+      judge(good, 1.02, "16×16 tiles against one thread a number"),
+    ]);
   },
 };
 
@@ -111,12 +122,19 @@ async function* square(context: JournalContext) {
   const [left, right] = [operands.dense(a, n, n), operands.dense(b, n, n)];
   yield* runTrial<Dense>("X4", {
     shape: `${n}×${n}×${n}`,
-    variants: ["vendor", "naive", "bm64_bn64", "bm128_bn128", "simd"].map((variant) => ({
-      name: variant,
-      run: () => linalg.gemm(left, right, { variant }),
-      expects: new RegExp(variant),
-      baseline: variant === "vendor",
-    })),
+    variants: [
+      ...["vendor", "naive", "bm64_bn64", "bm128_bn128", "simd"].map((variant) => ({
+        name: variant,
+        run: () => linalg.gemm(left, right, { variant }),
+        expects: new RegExp(variant),
+        baseline: variant === "vendor",
+      })),
+      {
+        name: "16×16 tiles",
+        run: () => withTiles({ av: [16, 16] }, () => linalg.gemmAV(left, right)),
+        expects: /_tm16_tn16$/,
+      },
+    ],
     error: async (c) =>
       rowsError(await numbersOf(c), n, sampledRows(n), (i) => productRow(a, b, i, [n, n, n])),
     tolerance: 1e-5,

@@ -12,7 +12,13 @@ import { replayBundle } from "./replay_display.ts";
 import { replayChart } from "./replay_chart.ts";
 
 /** What a {@linkcode Replay} is made of. */
-export interface ReplayParts {
+export type ReplayParts = Pick<
+  Replay,
+  "experiment" | "ids" | "rows" | "verdict" | "figures" | "engine" | "device" | "size"
+>;
+
+/** An experiment that was run here, with its rows, verdict and published figures. */
+export class Replay {
   /** What was run. */
   readonly experiment: Experiment;
   /** Its ids: its own, and those of what it covers. */
@@ -25,21 +31,9 @@ export interface ReplayParts {
   readonly figures: readonly Figure[];
   /** What executed it: `metal`, `cuda`, `emulator`, `native` or `typescript`. */
   readonly engine: string;
-  /** Name of the device; of a CPU, its instruction set. */
+  /** Name of the device; of a CPU, with the instruction set of native kernels. */
   readonly device: string;
   /** Which shapes ran. */
-  readonly size: "quick" | "full";
-}
-
-/** An experiment that was run here, with its rows, verdict and published figures. */
-export class Replay implements ReplayParts {
-  readonly experiment: Experiment;
-  readonly ids: readonly string[];
-  readonly rows: readonly JournalRow[];
-  readonly verdict: Verdict;
-  readonly figures: readonly Figure[];
-  readonly engine: string;
-  readonly device: string;
   readonly size: "quick" | "full";
   #chart: Chart | undefined;
 

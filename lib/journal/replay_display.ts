@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Column, type MimeBundle, plainText, tableBundle } from "../display.ts";
+import { type MimeBundle, plainText, tableBundle } from "../display.ts";
 import { escapeHtml } from "../display_cells.ts";
 import type { JournalRow } from "./experiment.ts";
 import type { ReplayParts } from "./replay.ts";
@@ -52,15 +52,13 @@ export function replayBundle(replay: ReplayParts): MimeBundle {
 }
 
 /** A column of a table of rows. */
-type RowColumn<T> = [column: string | Column, value: (row: T) => unknown];
+type RowColumn<T> = [name: string, value: (row: T) => unknown];
 
-/** A table without its empty columns. */
+/** A table of all rows, without its empty columns. */
 function tableOf<T>(rows: readonly T[], columns: RowColumn<T>[], caption: string): MimeBundle {
-  const isEmpty = (value: unknown) => value === undefined || value === null || value === "";
-  const kept = columns.filter(([, value]) => !rows.every((row) => isEmpty(value(row))));
   return tableBundle(
-    kept.map(([column]) => column),
-    rows.map((row) => kept.map(([, value]) => value(row))),
+    columns.map(([name]) => ({ name, optional: true })),
+    rows.map((row) => columns.map(([, value]) => value(row))),
     caption,
     rows.length,
   );

@@ -42,6 +42,8 @@ export interface Rival {
   readonly library: string;
   /** Its name and how it is run: `FAISS 1.9.0, 2 threads`. */
   readonly name: string;
+  /** Threads that it searches with. */
+  readonly threads: number;
   /** Takes rows of dimension `d` for exact search. */
   flat(rows: Float32Array, d: number): Promise<RivalIndex>;
   /** Takes an index from a file of FAISS's format: the same lists on both sides. */

@@ -4,8 +4,10 @@
  * @module
  */
 
+import type { Backend } from "../backend/backend.ts";
 import { Lock } from "../index/lock.ts";
 import { Progress } from "../notebook/progress.ts";
+import { environment } from "../profile/environment.ts";
 import type { Experiment, JournalContext, JournalRow } from "./experiment.ts";
 import { idsOf } from "./experiments.ts";
 import { figuresOf } from "./figures.ts";
@@ -52,9 +54,16 @@ export async function runExperiment(
       : verdictOf(experiment, rows, context),
     figures: await figuresOf(experiment, rows, context),
     engine: backend.engine,
-    device: device?.name ?? backend.isa,
+    device: await deviceName(backend),
     size: quick ? "quick" : "full",
   });
+}
+
+/** The GPU; or the CPU, with the instruction set of native kernels. */
+async function deviceName({ name, engine, isa }: Backend): Promise<string> {
+  if (name === "gpu") return isa;
+  const { cpu } = await environment();
+  return engine === "native" ? `${cpu} (${isa})` : cpu;
 }
 
 async function collect(

@@ -7,23 +7,37 @@ import { gaussian } from "../profile/datasets.ts";
 import type { Experiment, JournalContext } from "./experiment.ts";
 import { discard, normalizedRow, numbersOf, Operands, rowsError, sampledRows } from "./operands.ts";
 import { runTrial } from "./trial.ts";
-import { byResult, inverse, judge, meanRatio } from "./verdict.ts";
+import {
+  byResult,
+  fastest,
+  inverse,
+  judge,
+  judgeParts,
+  meanRatio,
+  type Pair,
+  ratioOf,
+} from "./verdict.ts";
 
-/** What array libraries do: an operation a kernel, each through memory. */
+/** What array libraries do: an operation a kernel, each through memory; sums by a simdgroup a row. */
 const EAGER = `
 #include <metal_stdlib>
 using namespace metal;
 kernel void row_mean(device const float* x [[buffer(0)]], device float* mean [[buffer(1)]],
-    constant uint& d [[buffer(2)]], uint row [[thread_position_in_grid]]) {
+    constant uint& d [[buffer(2)]], uint at [[thread_position_in_grid]], uint lane [[thread_index_in_simdgroup]]) {
+  uint row = at / 32;
   float sum = 0.0f;
-  for (uint i = 0; i < d; i++) sum += x[row * d + i];
-  mean[row] = sum / float(d);
+  for (uint i = lane; i < d; i += 32) sum += x[row * d + i];
+  sum = simd_sum(sum);
+  if (lane == 0) mean[row] = sum / float(d);
 }
 kernel void row_variance(device const float* x [[buffer(0)]], device const float* mean [[buffer(1)]],
-    device float* variance [[buffer(2)]], constant uint& d [[buffer(3)]], uint row [[thread_position_in_grid]]) {
+    device float* variance [[buffer(2)]], constant uint& d [[buffer(3)]], uint at [[thread_position_in_grid]],
+    uint lane [[thread_index_in_simdgroup]]) {
+  uint row = at / 32;
   float sum = 0.0f;
-  for (uint i = 0; i < d; i++) sum += (x[row * d + i] - mean[row]) * (x[row * d + i] - mean[row]);
-  variance[row] = sum / float(d);
+  for (uint i = lane; i < d; i += 32) sum += (x[row * d + i] - mean[row]) * (x[row * d + i] - mean[row]);
+  sum = simd_sum(sum);
+  if (lane == 0) variance[row] = sum / float(d);
 }
 kernel void subtract_rows(device const float* x [[buffer(0)]], device const float* mean [[buffer(1)]],
     device float* out [[buffer(2)]], constant uint& d [[buffer(3)]], uint i [[thread_position_in_grid]]) {
@@ -98,8 +112,8 @@ export const multiHeadLayerNorm: Experiment = {
           baseline: true,
           run: () =>
             eager(context, [
-              ["row_mean", [from, means, width], rows],
-              ["row_variance", [from, means, variances, width], rows],
+              ["row_mean", [from, means, width], rows * 32],
+              ["row_variance", [from, means, variances, width], rows * 32],
               ["subtract_rows", [from, means, to, width], rows * d],
               ["divide_rows", [variances, to, width, Float32Array.of(EPS)], rows * d],
             ], out),
@@ -200,10 +214,13 @@ export const chunkedScan: Experiment = {
         ["step by step", { precompute: false }],
         ["precomputed", { precompute: true }],
       ];
-      for (const chunk of context.quick ? [16] : [16, 64, 128, 256]) {
+      for (const chunk of context.quick ? [16] : [16, 32, 64, 128, 256]) {
         if (chunk < steps) ways.push([`chunk ${chunk}`, { chunk }]);
       }
-      if (context.device) ways.push(["chunk 128, 2 streams", { chunk: 128, streams: 2 }]);
+      const chunk = context.quick ? 16 : 128;
+      if (context.device && chunk < steps) {
+        ways.push([`chunk ${chunk}, 2 streams`, { chunk, streams: 2 }]);
+      }
       yield* runTrial<Float32Array>("X3", {
         shape: `B=${batch} S=${steps} D=${d}`,
         variants: ways.map(([name, options], i) => ({
@@ -218,7 +235,23 @@ export const chunkedScan: Experiment = {
       }, context);
     }
   },
-  verdict: (rows) => judge(meanRatio(rows, /^precomputed/), 1.2, "Projections ahead of the scan"),
+  verdict: (rows) => {
+    const shapes = [...Map.groupBy(rows, ({ shape }) => shape)];
+    const pairs = (base: RegExp, own: RegExp, shape: RegExp): Pair[] =>
+      shapes.filter(([name]) => shape.test(name)).flatMap(([, all]) => {
+        const [first, second] = [base, own]
+          .map((name) => fastest(all, ({ variant }) => name.test(variant)));
+        return first && second ? [[first, second]] : [];
+      });
+    // Where there are chunks of every size.
+    const chunks = pairs(/^chunk (16|32|256)$/, /^chunk (64|128)$/, /S=(1024|8192|16384) /);
+    const streams = pairs(/^chunk 128$/, /^chunk 128, 2/, /S=(8192|16384) /);
+    return judgeParts([
+      judge(meanRatio(rows, /^precomputed/), 1.2, "Projections ahead of the scan"),
+      judge(ratioOf(chunks), 1, "Chunks of 64 or 128 against other sizes"),
+      judge(ratioOf(streams), 1.02, "Two streams against one from 8 K steps on"),
+    ]);
+  },
 };
 
 /** Elements of a state that are checked: from step to step others. */

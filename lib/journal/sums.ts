@@ -53,7 +53,7 @@ export const compensation: Experiment = {
   id: "H1",
   published: [],
   title: "HPC16x8: sums in two floats, by Kahan and in limbs, against plain ones",
-  conclusion: "Scaffolding only, nothing measured: a fallback where drift is detected",
+  conclusion: "Scaffolding only, nothing measured; judged here: plain sums drift, limbs do not",
   async *run(context) {
     for (const { shape, x, exact } of vectors(context.quick ? 4097 : 1_000_000)) {
       yield* runTrial<SumParts>("H1", {

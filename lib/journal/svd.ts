@@ -177,7 +177,7 @@ export const fusedZ: Experiment = {
   id: "F1",
   published: [],
   title: "Z in one fused pass against two kernels",
-  conclusion: "Nothing, it was only planned",
+  conclusion: "Nothing, it was only planned; judged here: one pass is as fast as two kernels",
   needsGpu: true,
   async *run(context) {
     for (const shape of shapesOf(context, J2_SHAPES)) {
@@ -307,7 +307,7 @@ export const workspaces: Experiment = {
   id: "E3",
   published: [],
   title: "E3, E6: workspaces kept from step to step",
-  conclusion: "Nothing, it was only planned",
+  conclusion: "Nothing, it was only planned; judged here: buffers that are kept are faster",
   needsGpu: true,
   async *run(context) {
     for (const shape of shapesOf(context, J2_SHAPES)) {
@@ -334,7 +334,7 @@ export const guards: Experiment = {
   id: "E4",
   published: [],
   title: "Guards (clamps, masks) inside the step",
-  conclusion: "Nothing, it was only planned",
+  conclusion: "Nothing, it was only planned; judged here: kernels without guards are faster",
   needsGpu: true,
   async *run(context) {
     // Kernels without guards take whole tiles only: these divide every side.

@@ -74,6 +74,15 @@ function spreadOf({ median, p10, p90, samples }: Timing): [down: number, up: num
   return [most(Math.log(median / p10)), most(Math.log(p90 / median))];
 }
 
+/** The fastest of some rows, where any was timed. */
+export function fastest(
+  rows: readonly JournalRow[],
+  isMeant: (row: JournalRow) => boolean,
+): JournalRow | undefined {
+  return rows.filter((row) => row.valid && isMeant(row) && timeOf(row) !== undefined)
+    .sort((a, b) => timeOf(a)! - timeOf(b)!)[0];
+}
+
 /** The other way round. */
 export function inverse(ratio: Ratio | null): Ratio | null {
   return ratio && { value: 1 / ratio.value, low: 1 / ratio.high, high: 1 / ratio.low };
@@ -122,6 +131,22 @@ export function judge(ratio: Ratio | null, least: number, claim: string): Verdic
       ? `${found}, where ${least}× would confirm it`
       : `${found}, too near ${least}× to call`,
   };
+}
+
+/**
+ * A verdict on a conclusion of several parts, each of which is judged by times: confirmed where all hold,
+ * refuted where one does not. Parts whose variants did not run do not count.
+ *
+ * @param parts Verdicts on the parts.
+ * @returns One with the ratio of the first part that decides.
+ */
+export function judgeParts(parts: readonly Verdict[]): Verdict {
+  const tested = parts.filter(({ ratio }) => ratio !== null);
+  if (tested.length < 2) return tested[0] ?? parts[0]!;
+  const order = ["refuted", "not testable", "confirmed"];
+  const [decides] = tested.toSorted((a, b) => order.indexOf(a.outcome) - order.indexOf(b.outcome));
+  const text = tested.map((part) => `${part.text} (${part.outcome})`).join("; ");
+  return { ...decides!, text };
 }
 
 /** A verdict by results, which are the same on every device. */

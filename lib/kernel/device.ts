@@ -39,7 +39,7 @@ export interface GpuInfo {
   driver?: string | undefined;
   /** Cores of the GPU, where the engine tells: CUDA's streaming multiprocessors. */
   cores?: number | undefined;
-  /** Bytes of the second cache, where the engine tells. */
+  /** Bytes of the L2 cache, where the engine tells. */
   l2Bytes?: number | undefined;
   /** Highest clock of the cores in MHz, where the engine tells. */
   clockMHz?: number | undefined;

@@ -5,6 +5,7 @@
  */
 
 import { gridBundle, type MimeBundle, propertiesBundle } from "../display.ts";
+import { formatDigits } from "../display_cells.ts";
 import type { DType, TensorData } from "./dtype.ts";
 
 /** What is shown of a tensor besides its elements. */
@@ -18,7 +19,7 @@ const MOST_COLUMNS = 8;
 function cell(value: number | bigint, dtype: DType): string {
   if (dtype === "bool") return value ? "true" : "false";
   return typeof value === "number" && !Number.isInteger(value)
-    ? `${Number(value.toPrecision(5))}`
+    ? formatDigits(value, 5)
     : `${value}`;
 }
 

@@ -212,14 +212,15 @@ export async function orthogonalizeBlocked(
   const basis = orthonormal ? matrix : (await qr(matrix, { backend })).q;
   const blocks = columnBlocks(basis, block);
   let rest = given;
+  const runs = orthonormal ? [] : [basis.run!];
   for (let pass = 0; pass < 2; pass++) {
     for (const own of blocks) {
       const parts = await gemmAtB(own, rest, { backend });
       rest = await gemm(own, parts, { backend, alpha: -1, beta: 1, c: rest });
-      rest = new Matrix(rest.data, rest.columns, joinRuns(rest.run!, parts.run, basis.run));
+      runs.push(parts.run!, rest.run!);
     }
   }
-  return rest;
+  return new Matrix(rest.data, rest.columns, joinRuns(runs[0]!, ...runs.slice(1)));
 }
 
 /** Blocks of columns, each a matrix. */

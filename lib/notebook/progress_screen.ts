@@ -6,7 +6,7 @@
 
 import { escapeHtml, oneLine, textWidth } from "../display_cells.ts";
 import type { MimeBundle } from "../display.ts";
-import { type Kernel, kernel } from "./notebook.ts";
+import { type Kernel, kernel, settle } from "./notebook.ts";
 
 /** How far a piece of work is. */
 export interface ProgressState {
@@ -33,11 +33,6 @@ export interface ProgressScreen {
 }
 
 const WIDTH = 24;
-/**
- * Clients drop what the kernel publishes after it said that a cell is done. Under load, one turn of the
- * event loop lost 2 of 450 last states, these milliseconds none of 900.
- */
-const FLUSH_MS = 10;
 
 function bar(share = 0): string {
   const full = Math.round(share * WIDTH);
@@ -88,6 +83,7 @@ export class NotebookScreen implements ProgressScreen {
   #waiting: ProgressState | undefined;
   #sending: Promise<void> | undefined;
   #isThere = false;
+  #sent = 0;
 
   /** Shows nothing yet. */
   constructor(kernel: Kernel) {
@@ -105,13 +101,14 @@ export class NotebookScreen implements ProgressScreen {
 
   async flush(): Promise<void> {
     await this.#sending;
-    await new Promise((resolve) => setTimeout(resolve, FLUSH_MS));
+    await settle(this.#sent);
   }
 
   async #send(): Promise<void> {
     while (this.#waiting !== undefined) {
       const bundle = progressBundle(this.#waiting);
       this.#waiting = undefined;
+      this.#sent = JSON.stringify(bundle).length;
       try {
         const options = { raw: true, display_id: this.#id, update: this.#isThere } as const;
         this.#isThere = true;

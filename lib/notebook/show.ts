@@ -9,7 +9,7 @@ import { kernel, settle } from "./notebook.ts";
 import { table } from "./table.ts";
 
 const DISPLAY: unique symbol = Symbol.for("Jupyter.display");
-const MIME = /^[a-z]+\/[\w.+-]+$/;
+const MIME = /^(?:application|audio|font|image|model|text|video)\/[\w.+-]+$/;
 
 /**
  * Shows values, one after the other: in a notebook below the cell, else as text on stdout. In a notebook

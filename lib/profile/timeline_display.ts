@@ -17,7 +17,7 @@ export function timelineBundle(
   marks: readonly Mark[],
   unfinished: number,
 ): MimeBundle {
-  const end = Math.max(0, ...spans.map((span) => span.end));
+  const end = lastOf(spans);
   const rows = KINDS.flatMap((kind) => {
     const ofKind = spans.filter((span) => span.kind === kind);
     const tracks = [...Map.groupBy(ofKind, ({ track }) => track)];
@@ -34,10 +34,14 @@ export function timelineBundle(
   return tableBundle([...columns, { name: "busy", right: true }], rows, title.join("; "));
 }
 
+function lastOf(spans: readonly Span[]): number {
+  return spans.reduce((most, { end }) => Math.max(most, end), 0);
+}
+
 function trackRow(kind: Span["kind"], track: string, spans: readonly Span[], end: number) {
   const busy = mergeTracks(spans).reduce((sum, { start, end }) => sum + end - start, 0);
-  const first = Math.min(...spans.map(({ start }) => start));
-  const last = Math.max(...spans.map((span) => span.end));
+  const first = spans.reduce((least, { start }) => Math.min(least, start), Infinity);
+  const last = lastOf(spans);
   const share = end > 0 ? `${Math.round(busy / end * 100)} %` : "";
   return [kind, track, spans.length, first, last, busy, share];
 }

@@ -1,6 +1,6 @@
 /**
  * The tuning table of a device: shipped in `data/tuning`, or of the folder that `METALFAISS_TUNING`
- * names. Shipped tables are imported as text, so that they are there in a package without files.
+ * names. Shipped tables are imported, so that they are there in a package without files.
  *
  * @module
  */
@@ -72,8 +72,9 @@ export function forgetTuning(): void {
 }
 
 function ship(key: string): TuningTable | undefined {
-  const text = shipped[key];
-  return text === undefined ? undefined : parseTuning(text, `data/tuning/${key}.json`);
+  const json = shipped[key];
+  if (json === undefined) return undefined;
+  return parseTuning(JSON.stringify(json), `data/tuning/${key}.json`);
 }
 
 function load(folder: string, key: string): TuningTable | undefined {

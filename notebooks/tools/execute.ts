@@ -96,13 +96,12 @@ async function drive(
   { python, timeout, env = {}, signal }: ExecuteOptions,
 ): Promise<{ finished: Finished | undefined; log: string }> {
   signal?.throwIfAborted();
-  const child = new Deno.Command(python, {
-    args: [SCRIPT],
-    env: { NO_COLOR: "1", ...env, JUPYTER_PATH: home, JUPYTER_RUNTIME_DIR: join(home, "runtime") },
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
+  const child = spawn(python, {
+    NO_COLOR: "1",
+    ...env,
+    JUPYTER_PATH: home,
+    JUPYTER_RUNTIME_DIR: join(home, "runtime"),
+  });
   let kernel: number | undefined;
   // The kernel leads a group, with the compilers that it started.
   const killKernel = () => kernel !== undefined && killQuietly(-kernel);
@@ -131,6 +130,16 @@ async function drive(
     signal?.removeEventListener("abort", stop);
     clearTimeout(timer);
     await stdin.close().catch(() => {});
+  }
+}
+
+function spawn(python: string, env: Record<string, string>): Deno.ChildProcess {
+  const options = { stdin: "piped", stdout: "piped", stderr: "piped" } as const;
+  try {
+    return new Deno.Command(python, { args: [SCRIPT], env, ...options }).spawn();
+  } catch (cause) {
+    const reason = (cause as Error).message;
+    throw new Error(`Cannot run notebooks with the Python "${python}": ${reason}`, { cause });
   }
 }
 

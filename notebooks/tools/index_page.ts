@@ -8,7 +8,7 @@ import { escapeHtml, formatNumber } from "../../lib/display_cells.ts";
 import { findExperiment } from "../../lib/journal/experiments.ts";
 import { type Displayed, type Notebook, type Output, textOf } from "./ipynb.ts";
 import { document } from "./page.ts";
-import { replayOf, type ReplayRecord } from "./replays.ts";
+import { type ReplayRecord, replaysOf } from "./replays.ts";
 
 /** A notebook of the index. */
 export interface IndexEntry {
@@ -101,24 +101,15 @@ function machine(device: string, engine: string): string {
   return device.includes(engine) ? device : `${device}, ${engine}`;
 }
 
-/** The replays of a notebook, each once. */
-function replaysOf(notebook: Notebook): ReplayRecord[] {
-  const found = new Map<string, ReplayRecord>();
-  for (const output of outputsOf(notebook)) {
-    const replay = replayOf(output);
-    if (replay !== undefined && !found.has(replay.anchor)) found.set(replay.anchor, replay);
-  }
-  return [...found.values()];
-}
-
-/** The device that the first output with a table of the machine names. */
+/** The device that the first output with a table of the machine names; the CPU, where there is no GPU. */
 function deviceOf(notebook: Notebook): string | undefined {
   for (const output of outputsOf(notebook)) {
-    const plain = isDisplayed(output) ? textOf(output, "text/plain") : undefined;
-    const device = plain?.match(/^ *device {2,}(.+?) *$/m)?.[1];
+    const plain = isDisplayed(output) ? textOf(output, "text/plain") ?? "" : "";
+    const row = (name: string) => plain.match(new RegExp(`^ *${name} {2,}(.+?) *$`, "m"))?.[1];
+    const device = row("device");
     if (device === undefined) continue;
-    const engine = plain?.match(/^ *engine {2,}(.+?) *$/m)?.[1];
-    return machine(device, engine ?? "");
+    const engine = row("engine") ?? "";
+    return ["metal", "cuda"].includes(engine) ? machine(device, engine) : row("CPU") ?? device;
   }
   return undefined;
 }

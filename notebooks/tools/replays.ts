@@ -5,7 +5,7 @@
  */
 
 import { slugOf } from "./html.ts";
-import type { Output } from "./ipynb.ts";
+import type { Notebook, Output } from "./ipynb.ts";
 
 /** What a replay says of itself beside its tables. */
 export interface ReplayRecord {
@@ -52,4 +52,18 @@ export function replayOf(output: Output): ReplayRecord | undefined {
     published: Array.isArray(published) ? published.map(Number) : [],
     anchor: `replay-${slugOf(String(ids[0]))}`,
   };
+}
+
+/**
+ * Replays that a notebook shows, each once: the first, to which links lead.
+ *
+ * @param notebook As it was executed.
+ */
+export function replaysOf({ cells }: Notebook): ReplayRecord[] {
+  const found = new Map<string, ReplayRecord>();
+  for (const output of cells.flatMap(({ outputs = [] }) => outputs)) {
+    const replay = replayOf(output);
+    if (replay !== undefined && !found.has(replay.anchor)) found.set(replay.anchor, replay);
+  }
+  return [...found.values()];
 }

@@ -7,7 +7,7 @@
 import { basename } from "node:path";
 import type { Failure } from "./execute.ts";
 import { joined, type Notebook } from "./ipynb.ts";
-import { replayOf, type ReplayRecord } from "./replays.ts";
+import { replaysOf } from "./replays.ts";
 
 /** What came of one notebook. */
 export interface Result {
@@ -26,18 +26,6 @@ export interface Result {
  */
 export function nameOf(path: string): string {
   return basename(path, ".ipynb");
-}
-
-/**
- * Replays that a notebook shows, each once.
- *
- * @param notebook As it was executed.
- */
-export function replaysOf({ cells }: Notebook): ReplayRecord[] {
-  const all = cells.flatMap(({ outputs = [] }) => outputs).flatMap((output) => {
-    return replayOf(output) ?? [];
-  });
-  return [...new Map(all.map((replay) => [replay.anchor, replay])).values()];
 }
 
 /**

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { fileURLToPath } from "node:url";
 import { makeVenv, venv, venvPython } from "../../bench/venv.ts";
@@ -74,9 +74,14 @@ async function pythonOf(given: string | undefined): Promise<string> {
   return venvPython;
 }
 
-async function makeFolder(path: string | undefined): Promise<string | undefined> {
-  if (path !== undefined) await Deno.mkdir(path, { recursive: true });
-  return path;
+/** Before all is run, and cannot be kept. */
+async function makeFolder(path: string, option: string): Promise<void> {
+  try {
+    await Deno.mkdir(path, { recursive: true });
+  } catch (cause) {
+    const reason = (cause as Error).message;
+    throw new Error(`Cannot run notebooks: --${option} has no folder: ${reason}`, { cause });
+  }
 }
 
 async function main(signal: AbortSignal): Promise<boolean> {
@@ -98,11 +103,17 @@ async function main(signal: AbortSignal): Promise<boolean> {
     console.log(USAGE);
     return true;
   }
-  const { quick } = values;
+  const { quick, out, html, verdicts: record } = values;
   const jobs = count(values.jobs, "jobs");
   const timeout = count(values.timeout ?? (quick ? "600" : "1800"), "timeout");
   const paths = await findNotebooks(positionals, folder);
-  const [out, html] = [await makeFolder(values.out), await makeFolder(values.html)];
+  if (out !== undefined) await makeFolder(out, "out");
+  if (html !== undefined) {
+    await makeFolder(html, "html");
+    // It needs npm, which may not be there.
+    await import("./page.ts");
+  }
+  if (record !== undefined) await makeFolder(dirname(record), "verdicts");
   const python = await pythonOf(values.python);
   const locked = await lockedPackages();
   const start = performance.now();
@@ -114,7 +125,7 @@ async function main(signal: AbortSignal): Promise<boolean> {
   });
   const seconds = ((performance.now() - start) / 1000).toFixed(0);
   console.log(`\n${resultTable(results)}\n`);
-  const faults = results.flatMap(failureTexts);
+  const faults: string[] = [];
   const added = addedPackages(locked, await lockedPackages());
   if (added.length > 0) {
     faults.push(`deno.lock lacked ${added.join(", ")}, which a notebook imports; commit it`);
@@ -124,19 +135,24 @@ async function main(signal: AbortSignal): Promise<boolean> {
     const notebooks = new Map(results.map(({ name, notebook }) => [name, notebook!]));
     faults.push(...coverageFaults(notebooks, await wholeJournal()));
   }
-  for (const fault of faults) console.log(`${fault}\n`);
-  if (values.verdicts !== undefined) {
-    await writeText(values.verdicts, `${JSON.stringify(verdicts(results), null, 2)}\n`);
+  if (record !== undefined) {
+    const text = `${JSON.stringify(verdicts(results), null, 2)}\n`;
+    await writeText(record, text).catch((error: Error) => {
+      faults.push(`Cannot write the verdicts: ${error.message}`);
+    });
   }
+  for (const fault of [...results.flatMap(failureTexts), ...faults]) console.log(`${fault}\n`);
   const passed = results.filter(({ failures }) => failures.length === 0).length;
-  const failed = results.length - passed || Number(faults.length > 0);
-  console.log(`notebooks: ${passed} passed, ${failed} failed, in ${seconds} s`);
-  return faults.length === 0;
+  const others = faults.length === 0 ? "" : `, ${faults.length} other faults`;
+  console.log(
+    `notebooks: ${passed} passed, ${results.length - passed} failed${others}, in ${seconds} s`,
+  );
+  return complete && faults.length === 0;
 }
 
 if (import.meta.main) {
   const stopper = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     Deno.addSignalListener(signal, () => stopper.abort());
   }
   let passed = false;

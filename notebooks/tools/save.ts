@@ -35,9 +35,9 @@ export async function saveNotebook(path: string, notebook: Notebook): Promise<vo
 
 /**
  * What `deno fmt` makes of a notebook. Tests hold the committed ones against it, because `deno fmt --check`
- * refuses every notebook, formatted or not (Deno 2.9.6).
+ * refuses every notebook of TypeScript, formatted or not (Deno 2.9.6).
  *
- * @param text A notebook.
+ * @param text A notebook; without `language_info` in its metadata, Deno leaves it as it is.
  * @returns It formatted; the text itself, where a cell cannot be parsed.
  */
 export async function formatted(text: string): Promise<string> {

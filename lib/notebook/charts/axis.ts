@@ -43,8 +43,11 @@ export class Axis {
     this.title = this.log ? `${options.title} (log scale)` : options.title;
     const [low, high] = ends(options.zero && !this.log ? [0, ...values] : values);
     if (this.log) {
-      const by = Math.max(1.15, (high / low) ** room);
-      this.domain = [low / by, high * by];
+      const by = Math.max(1.15, Math.exp(room * (Math.log(high) - Math.log(low))));
+      this.domain = [
+        Math.max(Number.MIN_VALUE, low / by),
+        Math.min(Number.MAX_VALUE, high * by),
+      ];
       this.ticks = logTicks(...this.domain);
     } else {
       const span = high > low ? high - low : Math.abs(low) || 1;
@@ -107,14 +110,16 @@ function multiples(low: number, high: number, step: number): number[] {
 }
 
 function logTicks(low: number, high: number): number[] {
-  const decades = Math.log10(high / low);
+  const decades = Math.log10(high) - Math.log10(low);
   const every = Math.max(1, Math.ceil(decades / MOST_TICKS));
-  const digits = decades > FEW_DECADES ? [1] : [1, 2, 5];
-  const ticks: number[] = [];
-  for (let power = Math.floor(Math.log10(low)); 10 ** power <= high; power++) {
-    if (power % every === 0) ticks.push(...digits.map((digit) => Number(`${digit}e${power}`)));
+  for (const digits of decades > FEW_DECADES ? [[1], [1, 2, 5]] : [[1, 2, 5]]) {
+    const ticks: number[] = [];
+    for (let power = Math.floor(Math.log10(low)); 10 ** power <= high; power++) {
+      if (power % every === 0) ticks.push(...digits.map((digit) => Number(`${digit}e${power}`)));
+    }
+    const inside = ticks.filter((tick) => tick >= low && tick <= high);
+    // Some ranges of two decades have no third power of ten.
+    if (inside.length >= 3) return inside;
   }
-  const inside = ticks.filter((tick) => tick >= low && tick <= high);
-  if (inside.length >= 3) return inside;
   return multiples(low, high, niceStep((high - low) / 5));
 }

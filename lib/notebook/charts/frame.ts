@@ -13,7 +13,8 @@ import { config, dashes, labelSize, palette, shapes } from "../theme.ts";
 /** Rows of a chart's table. */
 const TABLE_ROWS = 40;
 
-/** Letters of a name in the table, and series with a colour each. */
+/** Letters of a name, of one in the table, and series with a colour each. */
+const LETTERS = 48;
 const CELL_LETTERS = 96;
 const MOST_SERIES = 20;
 
@@ -47,11 +48,8 @@ export function makeChart(options: ChartOptions, drawing: Drawing): Chart {
       ? {}
       : { subtitle: lines.flatMap((line) => wrapText(line!, titleWidth, subtitleFontSize)) }),
   };
-  const used = columns.flatMap((_, i) => {
-    return rows.some((row) => row[i] !== undefined && row[i] !== "") ? [i] : [];
-  });
-  const header = used.map((i) => columns[i]!);
-  const cells = rows.map((row) => used.map((i) => cell(row[i])));
+  const header = columns.map((name) => ({ name, optional: true }));
+  const cells = rows.map((row) => row.map(cell));
   const above = [options.title, ...lines].map((line) => oneLine(line!));
   const { "text/plain": plain } = tableBundle(header, cells, "", TABLE_ROWS);
   const { "text/html": html } = tableBundle(header, cells, above.join("; "), TABLE_ROWS);
@@ -65,7 +63,7 @@ function cell(value: unknown): unknown {
 }
 
 /** A name of at most so many letters. */
-export function shorten(name: string, letters = 48): string {
+export function shorten(name: string, letters: number = LETTERS): string {
   const all = [...name];
   return all.length <= letters ? name : `${all.slice(0, letters - 1).join("")}…`;
 }
@@ -141,12 +139,12 @@ export function seriesOf<T extends { series: string }>(
   return { names: distinct(some.map(([name]) => name)), lines: some.map(([, line]) => line) };
 }
 
-/** Short names that are told apart. */
-export function distinct(names: readonly string[]): string[] {
+/** Names of at most so many letters that are told apart. */
+export function distinct(names: readonly string[], letters: number = LETTERS): string[] {
   const taken = new Set<string>();
   return names.map((name) => {
-    let free = shorten(name);
-    for (let i = 2; taken.has(free); i++) free = `${shorten(name, 42)} (${i})`;
+    let free = shorten(name, letters);
+    for (let i = 2; taken.has(free); i++) free = `${shorten(name, letters - 6)} (${i})`;
     taken.add(free);
     return free;
   });

@@ -8,7 +8,7 @@ import type { Chart, ChartOptions } from "../chart.ts";
 import { pixelWidth } from "../pixels.ts";
 import { amounts, labelSize } from "../theme.ts";
 import { ends } from "./axis.ts";
-import { drawable, fits, keep, makeChart, namesOf, short, shorten, thin } from "./frame.ts";
+import { distinct, drawable, fits, keep, makeChart, namesOf, short, thin } from "./frame.ts";
 import { WIDTH } from "./frame.ts";
 
 /** The amount of one pair of settings. */
@@ -65,22 +65,26 @@ export function heatmap(cells: readonly HeatmapCell[], options: HeatmapOptions):
   const { kept, notes } = drawable(cells, ({ value }) => fits(value), "cells");
   const seen = new Set<string>();
   for (const { x, y } of kept) {
-    const place = `${x} × ${y}`;
-    if (seen.has(place)) throw new RangeError(`Cannot draw the chart: two cells are at ${place}`);
+    const place = JSON.stringify([String(x), String(y)]);
+    if (seen.has(place)) {
+      throw new RangeError(`Cannot draw the chart: two cells are at ${x} × ${y}`);
+    }
     seen.add(place);
   }
   const [xs, ys] = [ordered(cells.map(({ x }) => x)), ordered(cells.map(({ y }) => y))];
   const drawn = kept.filter(({ x, y }) => xs.includes(String(x)) && ys.includes(String(y)));
   if (drawn.length < kept.length) notes.push(`${drawn.length} of ${kept.length} cells drawn`);
-  const widest = Math.max(...xs.map((x) => pixelWidth(shorten(x, 24), labelSize)));
+  // Two settings of one short name would be one place.
+  const [across, down] = [distinct(xs, 24), distinct(ys, 32)];
+  const widest = Math.max(...across.map((name) => pixelWidth(name, labelSize)));
   const cell = Math.max(60, Math.min(120, widest + 14));
   const { width = Math.min(WIDTH, xs.length * cell) } = options;
   const { height = Math.min(480, ys.length * 32) } = options;
   const [low, high] = ends(drawn.map(({ value }) => value));
   const cellWidth = width / xs.length;
   const values = drawn.map(({ x, y, value }) => ({
-    x: shorten(String(x), 24),
-    y: shorten(String(y), 32),
+    x: across[xs.indexOf(String(x))],
+    y: down[ys.indexOf(String(y))],
     value: keep(value),
     ...(drawn.length <= MOST_LABELS ? { text: short(value) } : {}),
   }));
@@ -94,11 +98,11 @@ export function heatmap(cells: readonly HeatmapCell[], options: HeatmapOptions):
     data: { values },
     encoding: {
       x: {
-        ...{ field: "x", type: "ordinal", sort: xs.map((x) => shorten(x, 24)), title: options.x },
+        ...{ field: "x", type: "ordinal", sort: across, title: options.x },
         axis: isTight ? { labelAngle: -40, labelOverlap: false } : { labelAngle: 0 },
       },
       y: {
-        ...{ field: "y", type: "ordinal", sort: ys.map((y) => shorten(y, 32)), title: options.y },
+        ...{ field: "y", type: "ordinal", sort: down, title: options.y },
         axis: { labelOverlap: false },
       },
     },

@@ -79,6 +79,7 @@ export function rooflineChart(
       : []),
   ];
   const ridges = tops.map(({ top }) => top / gbps);
+  const highest = Math.max(...tops.map(({ top }) => top));
   const drawn = points.slice(0, MOST_KERNELS);
   if (drawn.length < points.length) notes.push(`${drawn.length} of ${points.length} kernels drawn`);
   const intensities = drawn.map(({ intensity }) => intensity);
@@ -105,7 +106,7 @@ export function rooflineChart(
       rate: Math.min(top, gbps * intensity),
     }))
   );
-  // Roofs are named first: above the flat parts, and below the slope.
+  // Roofs are named first: above the highest, and below the others and the slope, for two may lie close.
   const slope = Math.sqrt(low * ridges[0]!);
   const named = [
     ...tops.map(({ text, top }) => ({
@@ -113,7 +114,7 @@ export function rooflineChart(
       intensity: high,
       rate: top,
       dx: 0,
-      dy: -8,
+      dy: top === highest ? -8 : 12,
       right: true,
     })),
     {

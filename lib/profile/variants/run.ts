@@ -6,8 +6,10 @@
 
 import { createCpuBackend } from "../../backend/cpu/mod.ts";
 import { GpuContext } from "../../backend/gpu/context.ts";
+import type { LinearAlgebra } from "../../backend/linalg.ts";
 import { withDisplay } from "../../display.ts";
 import { integerVariable, readVariable } from "../../env.ts";
+import { DeviceError } from "../../errors.ts";
 import type { GpuDevice } from "../../kernel/device.ts";
 import { gpu } from "../../kernel/device.ts";
 import type { Recording } from "../../kernel/recording.ts";
@@ -178,15 +180,17 @@ export async function runVariants(
   const { chosen, skipped } = selectVariants(manifest, full, { ...options, kinds });
   const usesGpu = chosen.some(({ kind }) => kind !== "cpu");
   const device = options.device === null || !usesGpu ? undefined : options.device ?? gpu();
-  const runnable = chosen.filter((variant) => {
-    if (variant.kind === "cpu" || device !== undefined) return true;
-    skipped.push({ name: variant.name, why: "there is no GPU" });
-    return false;
+  const host = chosen.some(({ kind }) => kind === "cpu") ? nativeHost() : undefined;
+  const runnable = chosen.filter(({ name, kind }) => {
+    const missing = kind !== "cpu"
+      ? device === undefined && "there is no GPU"
+      : host === undefined && "there is no native library";
+    if (missing) skipped.push({ name, why: missing });
+    return !missing;
   });
   if (device) { for (const variant of runnable) checkThreads(variant, device); }
   const { footprint = device && device.engine !== "emulator" ? 2 ** 28 : 0 } = options;
   const context = device && new GpuContext(device);
-  const host = runnable.some(({ kind }) => kind === "cpu") ? createCpuBackend().linalg : undefined;
   const Operation = operation === "gemv" ? GemvBench : GemmBench;
   using bench: Bench = new Operation(full, { context, host, footprint });
   const { dispatches = Math.max(bench.sets, productsOf(bench.bytes, device)) } = options;
@@ -229,6 +233,16 @@ export async function runVariants(
     results,
     skipped,
   }, variantsBundle);
+}
+
+/** Products on the CPU; undefined without the native library, whose products the variants are. */
+function nativeHost(): LinearAlgebra | undefined {
+  try {
+    return createCpuBackend().linalg;
+  } catch (error) {
+    if (error instanceof DeviceError) return undefined;
+    throw error;
+  }
 }
 
 /** Products a command buffer: about a millisecond of them, so that what it takes to start one is little of it. */
