@@ -3,6 +3,7 @@ import { basename, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Chart, lineChart } from "../lib/notebook/mod.ts";
 import { writeGallery } from "../notebooks/tools/gallery.ts";
+import { indexPage } from "../notebooks/tools/index_page.ts";
 import { type Notebook, readNotebooks } from "../notebooks/tools/ipynb.ts";
 import { notebookPage, renderNotebook } from "../notebooks/tools/page.ts";
 import { README_CHARTS, readmeCharts } from "../notebooks/tools/readme.ts";
@@ -191,6 +192,20 @@ Deno.test("gallery: HTML of an output can neither run nor load", async () => {
       await server.shutdown();
     }
   });
+});
+
+Deno.test("the index names the GPU that a notebook ran on, or the CPU", () => {
+  const deviceOn = (device: string, engine: string): string | undefined => {
+    const plain = `The journal\ndevice  ${device}\nengine  ${engine}\nCPU     A & B\n`;
+    const cell = { cell_type: "code" as const, metadata: {}, source: "" };
+    const outputs = [{ output_type: "display_data" as const, data: { "text/plain": plain } }];
+    const notebook = { ...linkedNotebook(), cells: [{ ...cell, outputs }] };
+    const html = indexPage([{ name: "01_x", title: "X", lead: "", notebook }]);
+    return html.match(/<p class="device">(.*)<\/p>/)?.[1];
+  };
+  assert.equal(deviceOn("NVIDIA H200", "cuda"), "NVIDIA H200, cuda");
+  assert.equal(deviceOn("Metal emulator", "emulator"), "A &amp; B");
+  assert.equal(deviceOn("no GPU", "native"), "A &amp; B");
 });
 
 Deno.test("renderNotebook() prefers what is drawn to text, and escapes what is text", async () => {
