@@ -1,37 +1,30 @@
 /**
- * Vectors as one index a sub-vector, into centroids of its own.
+ * The codec that keeps one number a part of a vector: that of the nearest of the part's centroids.
  *
  * @module
  */
 
-import type { Backend } from "../backend/backend.ts";
+import type { Backend, BackendCodec } from "../backend/backend.ts";
 import { backend as defaultBackend } from "../backend/select.ts";
-import { NotTrainedError } from "../errors.ts";
+import { DisposedError, NotTrainedError } from "../errors.ts";
 import { Clustering, type ClusteringParameters } from "../index/clustering.ts";
-import type { TrainOptions } from "../index/index.ts";
 import { toRows, type VectorInput } from "../matrix.ts";
 import { Random } from "../random.ts";
-import {
-  centroidsOf,
-  checkPQ,
-  distanceTables,
-  nearestIndices,
-  packIndices,
-  pqCodeSize,
-  unpackIndices,
-} from "./pq_code.ts";
+import type { Codec, ProductSpec } from "./codec.ts";
+import { productCodeSize } from "./product_codes.ts";
 
 /** Options of a {@linkcode ProductQuantizer}. */
 export interface ProductQuantizerOptions {
-  /** What clusters and encodes; by default what `backend()` returns. */
+  /** What clusters, encodes and decodes; by default what `backend()` returns. */
   backend?: Backend | undefined;
-  /** Trained centroids, `M × ksub × dsub`. */
-  centroids?: Float32Array | undefined;
 }
 
+/** Most bits of a part's number. */
+export const MAX_NBITS = 16;
+
 /**
- * A product quantizer: vectors are cut into `M` parts of the same length, and each part is
- * replaced by the nearest of `2 ** nbits` centroids that were learnt for it.
+ * Cuts vectors into `M` parts of one length and keeps of each the number of the nearest of
+ * `2 ** nbits` centroids, which training finds for that part alone.
  *
  * @example
  * ```ts
@@ -39,178 +32,220 @@ export interface ProductQuantizerOptions {
  * import assert from "node:assert/strict";
  *
  * const random = new Random(1);
- * const x = Float32Array.from({ length: 400 * 8 }, () => random.normal());
- * const pq = new ProductQuantizer(8, 4, 4);
- * pq.cp.minPointsPerCentroid = 1;
+ * const x = Float32Array.from({ length: 640 * 8 }, () => random.normal());
+ * using pq = new ProductQuantizer(8, 4, 4);
  * await pq.train(x);
  * const codes = await pq.encode(x);
- * assert.equal(codes.length, 400 * 2);
+ * assert.equal(codes.length, 640 * 2);
  * assert.equal((await pq.decode(codes)).length, x.length);
  * ```
  */
-export class ProductQuantizer {
-  /** Dimension of vectors. */
+export class ProductQuantizer implements Codec {
+  /** Dimension. */
   readonly d: number;
-  /** Sub-vectors. */
+  /** Parts of a vector. */
   readonly M: number;
-  /** Bits an index. */
+  /** Bits of a part's number. */
   readonly nbits: number;
-  /** Length of a sub-vector. */
-  readonly dsub: number;
-  /** Centroids a sub-vector. */
-  readonly ksub: number;
-  /** Bytes a code. */
-  readonly codeSize: number;
-  /** How the centroids are found. */
+  /** How the centroids of a part are found. */
   readonly cp: ClusteringParameters = {};
-  /** What clusters and encodes. */
-  readonly backend: Backend;
+  readonly #backend: Backend;
   #centroids: Float32Array | undefined;
+  #codec: BackendCodec | undefined;
+  #disposed = false;
 
   /**
-   * A quantizer, trained if it is given centroids.
+   * A quantizer that has to be trained.
    *
-   * @param d Dimension of vectors.
-   * @param M Sub-vectors; divides `d`.
-   * @param nbits Bits an index, 1 to 16.
-   * @param options Backend, and centroids.
+   * @param d Dimension.
+   * @param M Parts of a vector; divides `d`.
+   * @param nbits Bits of a part's number, 1 to 16.
+   * @param options Backend.
    * @throws {RangeError} If a number is out of range, or `d` is not divisible by `M`.
-   * @throws {TypeError} If there are not `d × 2 ** nbits` numbers of centroids.
    */
   constructor(d: number, M: number, nbits = 8, options: ProductQuantizerOptions = {}) {
-    checkPQ({ d, M, nbits });
+    const fail = (reason: string) => new RangeError(`Cannot make a product quantizer: ${reason}`);
+    if (!Number.isInteger(d) || d < 1 || d > 2 ** 20) {
+      throw fail(`d ${d} is no integer from 1 to 2^20`);
+    }
+    if (!Number.isInteger(M) || M < 1) throw fail(`M ${M} is no integer above 0`);
+    if (d % M !== 0) throw fail(`d ${d} is not divisible by M ${M}`);
+    if (!Number.isInteger(nbits) || nbits < 1 || nbits > MAX_NBITS) {
+      throw fail(`nbits ${nbits} is no integer from 1 to ${MAX_NBITS}`);
+    }
     this.d = d;
     this.M = M;
     this.nbits = nbits;
-    this.dsub = d / M;
-    this.ksub = 2 ** nbits;
-    this.codeSize = pqCodeSize({ M, nbits });
-    this.backend = options.backend ?? defaultBackend();
-    if (options.centroids !== undefined) this.centroids = options.centroids;
+    this.#backend = options.backend ?? defaultBackend();
   }
 
-  /** Whether there are centroids. */
+  /** Numbers of a part. */
+  get dsub(): number {
+    return this.d / this.M;
+  }
+
+  /** Centroids of a part. */
+  get ksub(): number {
+    return 2 ** this.nbits;
+  }
+
+  /** Bytes of a code. */
+  get codeSize(): number {
+    return productCodeSize(this.M, this.nbits);
+  }
+
+  /** Whether vectors can be encoded. */
   get isTrained(): boolean {
     return this.#centroids !== undefined;
   }
 
-  /** The centroids, `M × ksub × dsub`; empty before training. */
+  /** The centroids, `M × ksub × dsub`; none before training. */
   get centroids(): Float32Array {
-    return this.#centroids ?? new Float32Array(0);
+    return this.#centroids?.slice() ?? new Float32Array();
   }
 
-  /** Replaces the centroids. */
-  set centroids(centroids: Float32Array) {
-    const { d, ksub } = this;
-    if (centroids.length !== d * ksub) {
+  /** Takes over the centroids that another training found. @internal */
+  restore(centroids: Float32Array): void {
+    const wanted = this.d * this.ksub;
+    if (centroids.length !== wanted) {
       throw new TypeError(
-        `Cannot set centroids: ${centroids.length} numbers where ${d * ksub} are needed`,
+        `Cannot restore: ${centroids.length} numbers of centroids where ${wanted} are needed`,
       );
     }
-    const bad = centroids.findIndex((value) => !Number.isFinite(value));
-    if (bad >= 0) throw new RangeError(`Cannot set centroids: number ${bad} is ${centroids[bad]}`);
-    this.#centroids = centroids;
+    this.#centroids = centroids.slice();
+    this.#codec?.[Symbol.dispose]();
+    this.#codec = undefined;
+  }
+
+  /** The quantizer as plain data. @internal */
+  get spec(): ProductSpec {
+    const { d, M: m, nbits } = this;
+    return { kind: "pq", d, m, nbits, centroids: this.#trained("describe").slice() };
   }
 
   /**
-   * Learns the centroids: k-means over the sub-vectors of each place.
+   * Finds the centroids, by k-means over each part of the vectors.
    *
-   * @param x `n × d` vectors, `n` at least `ksub`.
-   * @param options Progress and abort.
-   * @throws {RangeError} If there are fewer vectors than `ksub`, or a number is not finite.
+   * @param x `n × d` numbers.
+   * @param signal Stops the training; the quantizer stays as it was.
+   * @throws {RangeError} If there are fewer vectors than centroids of a part.
+   * @throws {TypeError} If `x` is empty or not in rows of `d`.
    */
-  async train(x: VectorInput, options: TrainOptions = {}): Promise<void> {
-    const { d, M, dsub, ksub, backend } = this;
-    const rows = this.#sample(toRows(x, d, "x"));
+  async train(x: Float32Array, signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    if (this.#disposed) throw new DisposedError("Cannot train: the quantizer was disposed");
+    const { d, M, dsub, ksub } = this;
+    if (x.length === 0 || x.length % d !== 0) {
+      throw new TypeError(`Cannot train: ${x.length} numbers are no rows of ${d}`);
+    }
+    const rows = this.#sample(x);
     const n = rows.length / d;
     if (n < ksub) {
-      throw new RangeError(
-        `Cannot train: ${n} vectors are fewer than the ${ksub} centroids of a sub-vector`,
-      );
+      throw new RangeError(`Cannot train: ${n} vectors are fewer than ${ksub} centroids of a part`);
     }
     const centroids = new Float32Array(d * ksub);
     const part = new Float32Array(n * dsub);
     for (let m = 0; m < M; m++) {
       for (let i = 0; i < n; i++) {
         const from = i * d + m * dsub;
-        for (let c = 0; c < dsub; c++) part[i * dsub + c] = rows[from + c]!;
+        for (let j = 0; j < dsub; j++) part[i * dsub + j] = rows[from + j]!;
       }
-      // One warning of few vectors is enough.
-      const quiet = m > 0 ? { minPointsPerCentroid: 0 } : {};
+      // One warning that vectors are few is enough.
+      const quiet = m === 0 ? {} : { minPointsPerCentroid: 0 };
       const clustering = new Clustering(dsub, ksub, { ...this.cp, ...quiet });
-      await clustering.train(part, { ...options, backend });
+      await clustering.train(part, { signal, backend: this.#backend });
       centroids.set(clustering.centroids, m * ksub * dsub);
     }
-    this.centroids = centroids;
+    this.restore(centroids);
   }
 
-  /** As many vectors as the clusterings would take, the same for all. */
+  /** As many vectors as the clusterings take, the same for all of them. */
   #sample(x: Float32Array): Float32Array {
     const { d, ksub, cp: { maxPointsPerCentroid = 256, seed = 1234 } } = this;
     const most = ksub * maxPointsPerCentroid;
     if (x.length <= most * d) return x;
     const sample = new Float32Array(most * d);
-    new Random(Math.max(0, seed)).permutation(x.length / d, most).forEach((row, i) => {
+    new Random(Math.abs(seed)).permutation(x.length / d, most).forEach((row, i) => {
       sample.set(x.subarray(row * d, (row + 1) * d), i * d);
     });
     return sample;
   }
 
   /**
-   * The codes of vectors.
+   * Codes of vectors.
    *
-   * @param x `n × d` vectors.
-   * @returns `n × codeSize` bytes: indices from the lowest bit up, as FAISS packs them.
-   * @throws {NotTrainedError} If there are no centroids yet.
+   * @param x `n × d` numbers.
+   * @returns `n × codeSize` bytes: the parts' numbers from the lowest bit up, without gaps.
+   * @throws {NotTrainedError} If the quantizer has to be trained first.
    */
-  // deno-lint-ignore require-await
   async encode(x: Float32Array): Promise<Uint8Array> {
-    const centroids = this.#trained("encode");
-    return packIndices(nearestIndices(x, this, centroids), this);
+    return await this.#native("encode").encode(x);
   }
 
   /**
-   * The vectors that codes stand for.
+   * What codes stand for.
    *
    * @param codes `n × codeSize` bytes.
    * @returns `n × d` numbers.
-   * @throws {NotTrainedError} If there are no centroids yet.
+   * @throws {NotTrainedError} If the quantizer has to be trained first.
    */
-  // deno-lint-ignore require-await
   async decode(codes: Uint8Array): Promise<Float32Array> {
-    const centroids = this.#trained("decode");
-    if (codes.length % this.codeSize !== 0) {
-      throw new TypeError(`Cannot decode: ${codes.length} bytes are no codes of ${this.codeSize}`);
-    }
-    return centroidsOf(unpackIndices(codes, this), this, centroids);
+    return await this.#native("decode").decode(codes);
   }
 
   /**
-   * Squared L2 of every sub-vector to every centroid of its place.
+   * Squared L2 between each part of vectors and every centroid of that part.
    *
    * @param x `n × d` vectors.
    * @returns `n × M × ksub` numbers.
+   * @throws {NotTrainedError} If the quantizer has to be trained first.
    */
   computeDistanceTables(x: VectorInput): Float32Array {
-    const centroids = this.#trained("computeDistanceTables");
-    return distanceTables(toRows(x, this.d, "x"), this, centroids, false);
+    return this.#tables("computeDistanceTables", x, (a, b) => (a - b) ** 2);
   }
 
   /**
-   * Inner products of every sub-vector with every centroid of its place.
+   * Inner products of each part of vectors and every centroid of that part.
    *
    * @param x `n × d` vectors.
    * @returns `n × M × ksub` numbers.
+   * @throws {NotTrainedError} If the quantizer has to be trained first.
    */
   computeInnerProdTables(x: VectorInput): Float32Array {
-    const centroids = this.#trained("computeInnerProdTables");
-    return distanceTables(toRows(x, this.d, "x"), this, centroids, true);
+    return this.#tables("computeInnerProdTables", x, (a, b) => a * b);
   }
 
-  #trained(action: string): Float32Array {
-    if (this.#centroids) return this.#centroids;
-    throw new NotTrainedError(
-      `Cannot ${action}: the product quantizer has no centroids: call train()`,
-    );
+  #tables(name: string, x: VectorInput, term: (a: number, b: number) => number): Float32Array {
+    const centroids = this.#trained(name);
+    const { d, M, dsub, ksub } = this;
+    const rows = toRows(x, d, "x");
+    const tables = new Float32Array(rows.length / dsub * ksub);
+    for (let part = 0; part < rows.length / dsub; part++) {
+      for (let k = 0; k < ksub; k++) {
+        const from = (part % M * ksub + k) * dsub;
+        let sum = 0;
+        for (let j = 0; j < dsub; j++) sum += term(rows[part * dsub + j]!, centroids[from + j]!);
+        tables[part * ksub + k] = sum;
+      }
+    }
+    return tables;
+  }
+
+  /** Frees what the backend holds. */
+  [Symbol.dispose](): void {
+    this.#codec?.[Symbol.dispose]();
+    this.#codec = undefined;
+    this.#disposed = true;
+  }
+
+  #trained(name: string): Float32Array {
+    if (this.#disposed) throw new DisposedError(`Cannot ${name}: the quantizer was disposed`);
+    if (this.#centroids !== undefined) return this.#centroids;
+    throw new NotTrainedError(`Cannot ${name}: call train() first`);
+  }
+
+  #native(name: string): BackendCodec {
+    this.#trained(name);
+    return this.#codec ??= this.#backend.createCodec(this.spec);
   }
 }
