@@ -36,6 +36,7 @@ export type {
   RunInfo,
   StoreSearch,
 } from "./lib/backend/backend.ts";
+export { ProductQuantizer, type ProductQuantizerOptions } from "./lib/codec/product_quantizer.ts";
 export { createGpuBackend, type GpuBackendOptions } from "./lib/backend/gpu/mod.ts";
 export { createReferenceBackend } from "./lib/backend/reference/mod.ts";
 export { backend, useBackend } from "./lib/backend/select.ts";
@@ -78,6 +79,7 @@ export {
   IndexScalarQuantizer,
   type RangeOptions,
 } from "./lib/index/scalar_quantizer.ts";
+export { IndexIVFPQ, IndexPQ } from "./lib/index/product_quantizer.ts";
 export { deviceTopkMerge, hostTopkMerge } from "./lib/index/topk_merge.ts";
 export {
   deserializeIndex,

@@ -1,7 +1,7 @@
 /** Classes of FAISS that files can hold and this version can't read, by their four characters. */
 export const UNAVAILABLE: ReadonlyMap<string, string> = new Map(
   Object.entries({
-    IndexPQ: ["IxPQ", "IxPo", "IxPq"],
+    IndexPQ: ["IxPQ", "IxPo"],
     IndexScalarQuantizer: ["IxSQ"],
     IndexLSH: ["IxHE", "IxHe"],
     IndexPreTransform: ["IxPT"],
@@ -35,7 +35,7 @@ export const UNAVAILABLE: ReadonlyMap<string, string> = new Map(
     IndexIVFFlatDedup: ["IwFd"],
     IndexIVFFlatPanorama: ["IwP2", "IwPn"],
     IndexIVFFlat: ["IvFL"],
-    IndexIVFPQ: ["IvPQ", "IwPQ"],
+    IndexIVFPQ: ["IvPQ"],
     IndexIVFPQR: ["IvQR", "IwQR"],
     IndexIVFPQFastScan: ["IwPf"],
     IndexIVFScalarQuantizer: ["IvSQ", "IwSQ", "IwSq"],

@@ -1,0 +1,48 @@
+/**
+ * Indexes of codes by their tokens.
+ *
+ * @module
+ */
+
+import type { Metric } from "../metric.ts";
+import type { Index, IndexOptions } from "./index.ts";
+import type { IndexIVF } from "./ivf.ts";
+import { IndexIVFPQ, IndexPQ } from "./product_quantizer.ts";
+
+/** Bits of a part's number where the token has none. */
+const NBITS = 8;
+
+/** `PQ<M>`, `PQ<M>x<nbits>`; `np` is FAISS's for training that is never done here. */
+const PRODUCT = /^PQ(\d+)(?:x(\d+))?(?:np)?$/;
+
+/** Whether a token is of codes that are there. */
+export function isCodes(token: string): boolean {
+  return PRODUCT.test(token);
+}
+
+/** The index that a token of codes makes. */
+export function makeCodes(
+  token: string,
+  d: number,
+  metric: Metric,
+  options: IndexOptions,
+): Index | undefined {
+  const product = PRODUCT.exec(token);
+  if (product === null) return undefined;
+  return new IndexPQ(d, Number(product[1]), Number(product[2] ?? NBITS), metric, options);
+}
+
+/** The index with lists that a token of codes makes. */
+export function makeIVFCodes(
+  token: string,
+  quantizer: () => Index,
+  d: number,
+  nlist: number,
+  metric: Metric,
+  options: IndexOptions,
+): IndexIVF | undefined {
+  const product = PRODUCT.exec(token);
+  if (product === null) return undefined;
+  const [M, nbits] = [Number(product[1]), Number(product[2] ?? NBITS)];
+  return new IndexIVFPQ(quantizer(), d, nlist, M, nbits, metric, options);
+}
