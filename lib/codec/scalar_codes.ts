@@ -69,9 +69,10 @@ function decodeNumber(spec: ScalarSpec, j: number, code: number): number {
     case QuantizerType.QT8bitDirectSigned:
       return code - 128;
   }
+  // What a code of 0 stands for, and what one more adds: the middles of equal parts of the range.
   const [least, range] = rangeOf(spec, j);
-  const most = 2 ** quantizerShapes[spec.qtype].bits - 1;
-  return fround(least + fround(fround((code + 0.5) / most) * range));
+  const step = range / (2 ** quantizerShapes[spec.qtype].bits - 1);
+  return fround(fround(code * fround(step)) + fround(least + 0.5 * step));
 }
 
 /** Codes of `n × d` numbers. */

@@ -22,34 +22,39 @@ typedef enum cpu_scalar_type {  // as faiss's QuantizerType
   CPU_SQ_8BIT_DIRECT_SIGNED = 8,
 } cpu_scalar_type;
 
+// Numbers of a scalar codec's dimensions, d of each. Those of halves are not used.
+typedef struct cpu_scalar {
+  uint32_t type;       // cpu_scalar_type
+  const float *least;  // a number is encoded as its part of least … least + range
+  const float *range;  // 0: every number is encoded as 0
+  const float *step;   // and decoded as start + step * code
+  const float *start;
+} cpu_scalar;
+
 typedef struct cpu_codec {
   uint32_t kind;  // cpu_codec_kind
   uint32_t d;
   size_t code_size;
-  uint32_t type;        // of scalar ones
-  const float *least;   // of scalar ones with ranges: d of each
-  const float *range;
-  const float *step;    // what a code of 1 is worth, and what one of 0 stands for: d of each
-  const float *start;
-  uint32_t m;           // of product ones
-  uint32_t nbits;
-  const float *centroids;  // m × 2^nbits × d / m
+  cpu_scalar scalar;
 } cpu_codec;
 
 struct cpu_kernels;
 
-// What n codes stand for, n × d, each plus `centroid` (d floats) unless that is NULL. The same for every number of
-// codes and on every instruction set.
+// Bits of a number of a scalar codec; 0 where there is no such type.
+uint32_t cpu_scalar_bits(uint32_t type);
+// What n codes stand for, n × d, each plus `centroid` (d floats) unless that is NULL. The same for any n and on every
+// instruction set.
 void cpu_codec_decode(const struct cpu_kernels *kernels, const cpu_codec *codec, const uint8_t *codes, uint64_t n,
                       const float *centroid, float *x);
 // Codes of n rows.
 void cpu_codec_encode(const struct cpu_kernels *kernels, const cpu_codec *codec, const float *x, uint64_t n,
                       uint8_t *codes);
 
-// Kernels of scalar codecs, for one row.
+// Kernels of scalar codecs.
 typedef struct cpu_scalar_kernels {
-  void (*decode)(const cpu_codec *codec, const uint8_t *code, const float *centroid, float *x);
-  void (*encode)(const cpu_codec *codec, const float *x, uint8_t *code);
+  void (*decode)(const cpu_scalar *scalar, uint32_t d, size_t code_size, const uint8_t *codes, uint64_t n,
+                 const float *centroid, float *x);
+  void (*encode)(const cpu_scalar *scalar, uint32_t d, size_t code_size, const float *x, uint64_t n, uint8_t *codes);
 } cpu_scalar_kernels;
 
 const cpu_scalar_kernels *cpu_scalar_table(const struct cpu_kernels *kernels);

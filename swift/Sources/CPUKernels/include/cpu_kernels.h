@@ -139,6 +139,8 @@ typedef struct cpu_segment {
   uint64_t count;
 } cpu_segment;
 
+struct cpu_codec;
+
 // A location is a row number (segments == NULL: one array, id = row) or segment << 32 | offset.
 typedef struct cpu_source {
   const float *rows;
@@ -147,6 +149,8 @@ typedef struct cpu_source {
   uint32_t d;
   uint32_t metric;
   float metric_arg;
+  const struct cpu_codec *codec;  // unless NULL rows are its codes
+  const float *centroids;         // of each segment, which its codes are taken from; or NULL
 } cpu_source;
 
 // ---- collectors: what a query has found so far
