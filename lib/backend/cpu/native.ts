@@ -57,6 +57,7 @@ export const variantNames = [
   "pairwise_f64",
   "panel_f32",
   "decode_f32",
+  "table_f32",
 ] as const;
 
 /** A call's report, as indexes show it. */

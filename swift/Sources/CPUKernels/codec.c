@@ -2,6 +2,7 @@
 #include "cpu_codec.h"
 
 #include "cpu_kernels.h"
+#include "cpu_pq.h"
 
 uint32_t cpu_scalar_bits(uint32_t type) {
   static const uint8_t bits[] = {8, 4, 8, 4, 16, 8, 6, 16, 8};
@@ -12,11 +13,15 @@ void cpu_codec_decode(const cpu_kernels *kernels, const cpu_codec *codec, const 
                       const float *centroid, float *x) {
   if (codec->kind == CPU_CODEC_SCALAR)
     cpu_scalar_table(kernels)->decode(&codec->scalar, codec->d, codec->code_size, codes, n, centroid, x);
+  else
+    cpu_pq_decode(codec->product, codes, n, centroid, x);
 }
 
 void cpu_codec_encode(const cpu_kernels *kernels, const cpu_codec *codec, const float *x, uint64_t n, uint8_t *codes) {
   if (codec->kind == CPU_CODEC_SCALAR)
     cpu_scalar_table(kernels)->encode(&codec->scalar, codec->d, codec->code_size, x, n, codes);
+  else
+    cpu_pq_encode(kernels, codec->product, x, n, codes);
 }
 
 extern const cpu_scalar_kernels cpu_scalar_scalar;

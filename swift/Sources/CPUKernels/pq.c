@@ -71,27 +71,27 @@ static inline void write_index(uint8_t *code, uint32_t bit, uint32_t nbits, uint
   for (uint32_t done = 0; done < end; done += 8, bits >>= 8) *at++ |= (uint8_t)bits;
 }
 
-void cpu_pq_encode(const cpu_kernels *kernels, const cpu_pq *pq, const float *x, uint64_t n, uint8_t *codes,
-                   float *scratch) {
+void cpu_pq_encode(const cpu_kernels *kernels, const cpu_pq *pq, const float *x, uint64_t n, uint8_t *codes) {
   memset(codes, 0, n * pq->code_size);
-  for (uint64_t i = 0; i < n; i++, x += pq->d, codes += pq->code_size) {
-    kernels->pq->tables(pq, false, x, scratch);
-    for (uint32_t m = 0; m < pq->m; m++) {
-      uint32_t least = kernels->pq->least(scratch + (size_t)m * pq->stride, pq->stride);
-      // The last centroid is repeated, and a table may be all infinite.
-      if (least >= pq->ksub) least = pq->ksub - 1;
-      write_index(codes, m * pq->nbits, pq->nbits, least);
+  for (uint64_t i = 0; i < n; i++, codes += pq->code_size) {
+    for (uint32_t m = 0; m < pq->m; m++, x += pq->dsub) {
+      uint32_t index = kernels->pq->nearest(pq, m, x);
+      // Where all are infinitely far, lanes without a centroid are as near.
+      write_index(codes, m * pq->nbits, pq->nbits, index < pq->ksub ? index : 0);
     }
   }
 }
 
-void cpu_pq_decode(const cpu_pq *pq, const uint8_t *codes, uint64_t n, float *x) {
+void cpu_pq_decode(const cpu_pq *pq, const uint8_t *codes, uint64_t n, const float *centroid, float *x) {
   uint32_t dsub = pq->dsub;
   for (uint64_t i = 0; i < n; i++, codes += pq->code_size) {
-    const float *centroids = pq->centroids;
+    const float *centroids = pq->centroids, *plus = centroid;
     for (uint32_t m = 0; m < pq->m; m++, x += dsub, centroids += (size_t)pq->ksub * dsub) {
       uint32_t index = pq->nbits == 8 ? codes[m] : read_index(codes, pq->code_size, m * pq->nbits, pq->nbits);
       memcpy(x, centroids + (size_t)index * dsub, dsub * sizeof(float));
+      if (!centroid) continue;
+      for (uint32_t c = 0; c < dsub; c++) x[c] += plus[c];
+      plus += dsub;
     }
   }
 }

@@ -36,27 +36,50 @@ static void FN(pq_tables)(const cpu_pq *pq, bool inner, const float *x, float *o
     all_tables(false, pq, x, out);
 }
 
-static uint32_t FN(pq_least)(const float *x, uint32_t n) {
-  float least = x[0];
-#if LANES > 1
-  vf lanes = load(x);
-  for (uint32_t j = LANES; j < n; j += LANES) {
-    vf next = load(x + j);
-    lanes = next < lanes ? next : lanes;
-  }
-  float part[LANES];
-  store(part, lanes);
-  for (uint32_t i = 0; i < LANES; i++) least = part[i] < least ? part[i] : least;
-  for (uint32_t j = 0; j < n; j += LANES) {
-    uint32_t mask = mask_not_above(load(x + j), (vf)least);
-    if (mask) return j + (uint32_t)__builtin_ctz(mask);
-  }
-  return 0;
+#if LANES == 1
+typedef int32_t vn;
 #else
-  uint32_t at = 0;
-  for (uint32_t j = 1; j < n; j++)
-    if (x[j] < least) least = x[j], at = j;
-  return at;
+typedef int32_t vn __attribute__((ext_vector_type(LANES)));
+#endif
+
+// The first least of each lane, and where it was, over `groups` vectors of centroids.
+INLINE void nearer(uint32_t groups, const float *part, const float *columns, uint32_t dsub, uint32_t stride, uint32_t at,
+                   vf *least, vn *index) {
+  vf sums[4];
+  UNROLL for (uint32_t w = 0; w < groups; w++) sums[w] = (vf)0.0f;
+  for (uint32_t c = 0; c < dsub; c++) {
+    vf value = (vf)part[c];
+    UNROLL for (uint32_t w = 0; w < groups; w++) {
+      vf apart = value - load(columns + (size_t)c * stride + at + w * LANES);
+      sums[w] = fma_v(apart, apart, sums[w]);
+    }
+  }
+  UNROLL for (uint32_t w = 0; w < groups; w++) {
+    *index = sums[w] < *least ? (vn)(int32_t)(at + w * LANES) : *index;
+    *least = sums[w] < *least ? sums[w] : *least;
+  }
+}
+
+static uint32_t FN(pq_nearest)(const cpu_pq *pq, uint32_t m, const float *part) {
+  uint32_t dsub = pq->dsub, stride = pq->stride, wide = stride / (4 * LANES) * (4 * LANES);
+  const float *columns = pq->columns + (size_t)m * dsub * stride;
+  vf least = (vf)INFINITY;
+  vn index = (vn)0;
+  for (uint32_t j = 0; j < wide; j += 4 * LANES) nearer(4, part, columns, dsub, stride, j, &least, &index);
+  for (uint32_t j = wide; j < stride; j += LANES) nearer(1, part, columns, dsub, stride, j, &least, &index);
+#if LANES == 1
+  return (uint32_t)index;
+#else
+  float values[LANES];
+  int32_t firsts[LANES];
+  memcpy(values, &least, sizeof values);
+  memcpy(firsts, &index, sizeof firsts);
+  uint32_t best = 0;
+  for (uint32_t i = 1; i < LANES; i++) {
+    bool before = values[i] == values[best] && firsts[i] + (int32_t)i < firsts[best] + (int32_t)best;
+    if (values[i] < values[best] || before) best = i;
+  }
+  return (uint32_t)firsts[best] + best;
 #endif
 }
 
@@ -181,7 +204,7 @@ static void FN(pq_transpose)(const uint8_t *const *codes, uint32_t n, uint32_t m
 
 const cpu_pq_kernels FN(cpu_pq_table) = {
     .tables = FN(pq_tables),
-    .least = FN(pq_least),
+    .nearest = FN(pq_nearest),
     .sums = FN(pq_sums),
     .extremes = FN(pq_extremes),
     .round = FN(pq_round),

@@ -12,11 +12,11 @@ struct CodeScan {
     let count: Int
   }
 
-  private let codec: Codec
+  let codec: Codec
   private let nlist: Int
-  private let rowsOf: (Int) -> Rows
-  private let centroids: UnsafePointer<Float>?
-  private let search: Search
+  let rowsOf: (Int) -> Rows
+  let centroids: UnsafePointer<Float>?
+  let search: Search
 
   private static let directQueries = 4
   private static let panelQueries = Int(CPU_MAX_QUERIES)
@@ -45,11 +45,13 @@ struct CodeScan {
   }
 
   func run(
-    _ probes: UnsafePointer<Int64>, _ nprobe: Int, itemRows: Int = 4096, finish: ((Search, Range<Int>) -> Void)? = nil,
+    _ probes: UnsafePointer<Int64>, _ nprobe: Int, itemRows: Int = 4096, itemQueries: Int = 1024,
+    finish: ((Search, Range<Int>) -> Void)? = nil,
     after: (Search) throws -> Void = { _ in }
   ) throws {
     let lists = ListScan(
-      search: search, nlist: nlist, sizeOf: { rowsOf($0).count }, probes: probes, nprobe: nprobe, itemRows: itemRows)
+      search: search, nlist: nlist, sizeOf: { rowsOf($0).count }, probes: probes, nprobe: nprobe, itemRows: itemRows,
+      itemQueries: itemQueries)
     try lists.check()
     try lists.run(scan, finish: finish, after: after)
   }
@@ -64,6 +66,7 @@ struct CodeScan {
   private func scan(_ item: ListScan.Item, _ order: UnsafePointer<UInt32>, _ variant: UInt32, _ workspace: Workspace)
     throws
   {
+    if try scanProduct(item, order, workspace) { return }
     let d = codec.d
     let rows = rowsOf(item.list)
     let centroid = centroids.map { $0 + item.list * d }

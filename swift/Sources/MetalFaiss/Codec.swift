@@ -7,27 +7,39 @@ final class Codec {
   let codeSize: Int
   /// What kernels see of it.
   let plain: UnsafePointer<cpu_codec>
+  /// Of product codecs.
+  let product: ProductCodec?
   private var numbers = Memory<Float>()
 
   init(_ raw: mf_codec, _ trained: UnsafePointer<Float>?) throws {
     guard raw.d >= 1, raw.d <= 1 << 20 else { throw Failure.value("d must be 1 to 1,048,576, not \(raw.d)") }
-    guard raw.kind == MF_CODEC_SCALAR.rawValue else { throw Failure.value("there is no codec of kind \(raw.kind)") }
     d = Int(raw.d)
-    let bits = Int(cpu_scalar_bits(raw.type))
-    guard bits > 0 else { throw Failure.value("there is no scalar type \(raw.type)") }
-    codeSize = (d * bits + 7) / 8
-    let held = UnsafeMutablePointer<cpu_codec>.allocate(capacity: 1)
-    held.initialize(to: cpu_codec())
-    plain = UnsafePointer(held)
     let count = try count(raw.trained, "trained")
-    try numbers.reserve(4 * d, used: 0)
-    try Self.fill(numbers.start, d, raw.type, trained, count)
-    held.pointee.kind = raw.kind
-    held.pointee.d = raw.d
-    held.pointee.code_size = codeSize
-    held.pointee.scalar = cpu_scalar(
-      type: raw.type, least: numbers.start, range: numbers.start + d, step: numbers.start + 2 * d,
-      start: numbers.start + 3 * d)
+    var made = cpu_codec()
+    made.kind = raw.kind
+    made.d = raw.d
+    switch raw.kind {
+    case MF_CODEC_SCALAR.rawValue:
+      let bits = Int(cpu_scalar_bits(raw.type))
+      guard bits > 0 else { throw Failure.value("there is no scalar type \(raw.type)") }
+      codeSize = (d * bits + 7) / 8
+      product = nil
+      try numbers.reserve(4 * d, used: 0)
+      try Self.fill(numbers.start, d, raw.type, trained, count)
+      made.scalar = cpu_scalar(
+        type: raw.type, least: numbers.start, range: numbers.start + d, step: numbers.start + 2 * d,
+        start: numbers.start + 3 * d)
+    case MF_CODEC_PRODUCT.rawValue:
+      let quantizer = try ProductCodec(raw, trained, count)
+      codeSize = quantizer.codeSize
+      product = quantizer
+      made.product = quantizer.plain
+    default: throw Failure.value("there is no codec of kind \(raw.kind)")
+    }
+    made.code_size = codeSize
+    let held = UnsafeMutablePointer<cpu_codec>.allocate(capacity: 1)
+    held.initialize(to: made)
+    plain = UnsafePointer(held)
   }
 
   deinit {

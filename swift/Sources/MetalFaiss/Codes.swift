@@ -62,9 +62,14 @@ final class Codes {
       let rows = CodeScan.Rows(codes: bytes.start, ids: nil, count: count)
       let scan = try CodeScan(codec, 1, { _ in rows }, request, queries, call)
       // Enough items for all threads, though the store be small.
-      let share = count / (4 * Engine.shared.pool.threads)
+      let parts = 4 * Engine.shared.pool.threads
+      var (itemRows, itemQueries) = (max(512, min(4096, count / parts)), 1024)
+      if codec.product != nil, request.nq >= parts {
+        // A query's tables are made once an item.
+        (itemRows, itemQueries) = (1 << 15, max(1, min(1024, request.nq / parts)))
+      }
       try scan.run(
-        probes.baseAddress!, 1, itemRows: max(512, min(4096, share)), finish: finish, after: after)
+        probes.baseAddress!, 1, itemRows: itemRows, itemQueries: itemQueries, finish: finish, after: after)
     }
   }
 }

@@ -19,10 +19,11 @@ struct ListScan {
   let nprobe: Int
   /// Rows of an item at most.
   var itemRows = 4096
+  /// Queries of an item at most.
+  var itemQueries = 1024
 
   /// Rows of the last items when a query is alone: threads end together.
   private static let lastRows = 512
-  private static let itemQueries = 1024
 
   /// Scans an item for its queries, whose numbers are given, with the kernel of tiles that is preferred.
   typealias Body = (Item, UnsafePointer<UInt32>, UInt32, Workspace) throws -> Void
@@ -101,8 +102,8 @@ struct ListScan {
     let count = sizeOf(list)
     for row in stride(from: 0, to: count, by: step) {
       let rows = row..<min(row + step, count)
-      for query in stride(from: queries.lowerBound, to: queries.upperBound, by: Self.itemQueries) {
-        items.append(Item(list: list, rows: rows, queries: query..<min(query + Self.itemQueries, queries.upperBound)))
+      for query in stride(from: queries.lowerBound, to: queries.upperBound, by: itemQueries) {
+        items.append(Item(list: list, rows: rows, queries: query..<min(query + itemQueries, queries.upperBound)))
       }
     }
   }

@@ -46,6 +46,7 @@ typedef enum mf_variant {
   MF_PAIRWISE_F64 = 8,  // one pair at a time in double
   MF_PANEL_F32 = 16,    // rows where they lie, 16 queries at a time
   MF_DECODE_F32 = 32,   // codes, decoded some at a time into rows for one of these
+  MF_TABLE_F32 = 64,    // product codes, by tables of a query's distances
 } mf_variant;
 
 // One call: what the caller may set meanwhile, what the call reports. 1,024 bytes.

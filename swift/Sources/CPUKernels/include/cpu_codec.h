@@ -31,11 +31,14 @@ typedef struct cpu_scalar {
   const float *start;
 } cpu_scalar;
 
+struct cpu_pq;
+
 typedef struct cpu_codec {
   uint32_t kind;  // cpu_codec_kind
   uint32_t d;
   size_t code_size;
   cpu_scalar scalar;
+  const struct cpu_pq *product;
 } cpu_codec;
 
 struct cpu_kernels;

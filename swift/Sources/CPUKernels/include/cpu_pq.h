@@ -26,8 +26,8 @@ typedef struct cpu_pq {
 typedef struct cpu_pq_kernels {
   // out[m * stride + j]: what centroid j adds to the key: squared L2, or minus the product.
   void (*tables)(const cpu_pq *pq, bool inner, const float *x, float *out);
-  // Number of the first least of n, a multiple of 16.
-  uint32_t (*least)(const float *x, uint32_t n);
+  // The nearest centroid of part m by squared L2; ties take the lower.
+  uint32_t (*nearest)(const cpu_pq *pq, uint32_t m, const float *part);
   // Sums of one block's entries.
   void (*sums)(const cpu_pq *pq, const float *tables, const void *block, float *sums);
   // Columns of up to CPU_PQ_BLOCK codes of a byte an index; past n they are zero.
@@ -53,10 +53,10 @@ uint64_t cpu_pq_columns(uint32_t m, uint32_t nbits, uint32_t dsub);
 // Fills pq->columns, which are at `columns`, and pq->longest from centroids.
 void cpu_pq_prepare(cpu_pq *pq, float *columns);
 
-// codes: n × code_size bytes. scratch: stride × m floats.
-void cpu_pq_encode(const struct cpu_kernels *kernels, const cpu_pq *pq, const float *x, uint64_t n, uint8_t *codes,
-                   float *scratch);
-void cpu_pq_decode(const cpu_pq *pq, const uint8_t *codes, uint64_t n, float *x);
+// Codes of n rows.
+void cpu_pq_encode(const struct cpu_kernels *kernels, const cpu_pq *pq, const float *x, uint64_t n, uint8_t *codes);
+// What n codes stand for, each plus `centroid` (d floats) unless that is NULL.
+void cpu_pq_decode(const cpu_pq *pq, const uint8_t *codes, uint64_t n, const float *centroid, float *x);
 
 // Codes by column: what a scan reads.
 typedef struct cpu_pq_chunk {
