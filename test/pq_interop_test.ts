@@ -57,6 +57,8 @@ for (const backend of backends) {
       const path = `${directory}/${name}`;
       using index = await readIndex(`${path}.faiss`, { backend });
       assert(index instanceof IndexPQ || index instanceof IndexIVFPQ);
+      // The reference takes its time, and is what the other is held against elsewhere.
+      if (backend.name === "reference" && index.d > 20) continue;
       const queries = (await readNpy(`${path}.npy`)).data as Float32Array;
       await assertEncodes(index, queries, path);
       const terms = index.d * 10;
