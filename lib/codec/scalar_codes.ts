@@ -10,10 +10,13 @@ import { quantizerShapes, QuantizerType, scalarCodeSize } from "./quantizer_type
 const { fround } = Math;
 const word = new DataView(new ArrayBuffer(4));
 
-/** The nearest half: its bits. */
+/** The nearest half, and of two the one away from zero, as FAISS rounds: its bits. */
 function halfBits(value: number): number {
   word.setFloat16(0, value);
-  return word.getUint16(0);
+  const bits = word.getUint16(0);
+  const [chosen, next] = [Math.abs(ofHalf(bits)), Math.abs(ofHalf(bits + 1))];
+  const size = Math.abs(value);
+  return size > chosen && size - chosen === next - size ? bits + 1 : bits;
 }
 
 /** The upper half of a float after half of its last bit was added, as FAISS rounds. */

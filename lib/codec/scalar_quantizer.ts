@@ -10,7 +10,7 @@ import { DisposedError, NotTrainedError } from "../errors.ts";
 import type { Codec, ScalarSpec } from "./codec.ts";
 import {
   isQuantizerType,
-  QuantizerType,
+  type QuantizerType,
   RangeStat,
   scalarCodeSize,
   trainedLength,

@@ -17,8 +17,9 @@ import { IndexIVFFlat } from "./ivf_flat.ts";
 const idMaps = { IDMap: IndexIDMap, IDMap2: IndexIDMap2 } as const;
 
 /**
- * An index by its factory string: `Flat`, `PQ<M>x<nbits>`, `IVF<n>,Flat` and `IVF<n>,PQ<M>x<nbits>`
- * (`n` may end in `k` or `M`; `nbits` is 8 if left out), `IVF<n>(<quantizer>),Flat`, and `IDMap` or `IDMap2` before or after these.
+ * An index by its factory string: `Flat`, `PQ<M>x<nbits>`, `SQ8` and its like, and these after
+ * `IVF<n>,` or `IVF<n>(<quantizer>),` (`n` may end in `k` or `M`; `nbits` is 8 if left out), and
+ * `IDMap` or `IDMap2` before or after all of these.
  *
  * @param d Dimension.
  * @param description FAISS's factory string.

@@ -8,7 +8,8 @@ type Table = readonly (readonly [pattern: RegExp, name: string])[];
 
 const ADDITIVE_NORM = "(_N(none|float|qint8|qint4|cqint8|cqint4|lsq2x4|rq2x4))?";
 const STAGES = "\\d+x\\d+(_\\d+x\\d+)*";
-const SCALAR = /^SQ(0|4|6|8|fp16|bf16|8_direct|8_direct_signed|tqmse[12348]|tq[2345])$/;
+/** Scalar quantizers that are not there yet. */
+const SCALAR = /^SQ(0|tqmse[12348]|tq[2345])$/;
 
 const transforms: Table = [
   [/^PCAW?R?\d+$/, "PCAMatrix"],

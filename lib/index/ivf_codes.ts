@@ -167,7 +167,7 @@ export abstract class IndexIVFCodes extends IndexIVF {
     this.assertUsable("saDecode");
     return await this.hold("saDecode", async () => {
       this.#assertTrained("saDecode");
-      const { d, codec: { codeSize } } = this;
+      const { codeSize } = this.codec;
       const [size, prefix] = [this.saCodeSize, this.#listBytes];
       const n = codes.length / size;
       if (!Number.isInteger(n)) {

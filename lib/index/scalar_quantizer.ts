@@ -5,7 +5,6 @@
  */
 
 import type { Backend } from "../backend/backend.ts";
-import type { ScalarSpec } from "../codec/codec.ts";
 import { quantizerShapes, QuantizerType, type RangeStat } from "../codec/quantizer_type.ts";
 import { ScalarQuantizer } from "../codec/scalar_quantizer.ts";
 import { Metric } from "../metric.ts";

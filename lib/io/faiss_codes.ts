@@ -2,7 +2,6 @@
 export const UNAVAILABLE: ReadonlyMap<string, string> = new Map(
   Object.entries({
     IndexPQ: ["IxPQ", "IxPo"],
-    IndexScalarQuantizer: ["IxSQ"],
     IndexLSH: ["IxHE", "IxHe"],
     IndexPreTransform: ["IxPT"],
     IndexRefine: ["IxRF"],
@@ -38,7 +37,7 @@ export const UNAVAILABLE: ReadonlyMap<string, string> = new Map(
     IndexIVFPQ: ["IvPQ"],
     IndexIVFPQR: ["IvQR", "IwQR"],
     IndexIVFPQFastScan: ["IwPf"],
-    IndexIVFScalarQuantizer: ["IvSQ", "IwSQ", "IwSq"],
+    IndexIVFScalarQuantizer: ["IvSQ", "IwSQ"],
     IndexIVFSpectralHash: ["IwSh"],
     IndexIVFIndependentQuantizer: ["IwIQ"],
     IndexIVFResidualQuantizer: ["IwRQ"],

@@ -9,6 +9,7 @@ import { checkFinite } from "./faiss_checks.ts";
 import { chunkRows, MAX_DIMENSION, UNAVAILABLE } from "./faiss_codes.ts";
 import { type ListsExpected, readLists, skipDirectMap } from "./faiss_lists.ts";
 import { readIVFPQ, readPQ } from "./faiss_product.ts";
+import { readIVFSQ, readSQ } from "./faiss_scalar.ts";
 
 // Lists of an untrained index take memory with no bytes behind them.
 const MAX_UNTRAINED_LISTS = 2 ** 18;
@@ -49,6 +50,10 @@ export async function readRecord(place: Place): Promise<Index> {
       return await readPQ(place);
     case "IwPQ":
       return await readIVFPQ(place);
+    case "IxSQ":
+      return await readSQ(place);
+    case "IwSq":
+      return await readIVFSQ(place);
     case "IxMp":
     case "IxM2":
       // Also what bounds the recursion.

@@ -5,11 +5,13 @@ import type { Index } from "../index/index.ts";
 import type { IndexIVF } from "../index/ivf.ts";
 import { IndexIVFFlat } from "../index/ivf_flat.ts";
 import { IndexIVFPQ, IndexPQ } from "../index/product_quantizer.ts";
+import { IndexIVFScalarQuantizer, IndexScalarQuantizer } from "../index/scalar_quantizer.ts";
 import { Metric } from "../metric.ts";
 import type { ByteWriter } from "./byte_writer.ts";
 import { chunkRows, HEADER_DUMMY } from "./faiss_codes.ts";
 import { writeLists } from "./faiss_lists.ts";
 import { writeIVFPQ, writePQ } from "./faiss_product.ts";
+import { writeIVFSQ, writeSQ } from "./faiss_scalar.ts";
 
 /** Writes one index, and those inside it, as FAISS does. */
 export async function writeRecord(writer: ByteWriter, index: Index): Promise<void> {
@@ -24,6 +26,10 @@ export async function writeRecord(writer: ByteWriter, index: Index): Promise<voi
       await writePQ(writer, index);
     } else if (index instanceof IndexIVFPQ) {
       await writeIVFPQ(writer, index);
+    } else if (index instanceof IndexScalarQuantizer) {
+      await writeSQ(writer, index);
+    } else if (index instanceof IndexIVFScalarQuantizer) {
+      await writeIVFSQ(writer, index);
     } else {
       throw new UnsupportedError(`Cannot write ${index.constructor.name}: it has no file format`);
     }

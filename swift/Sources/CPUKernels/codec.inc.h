@@ -119,10 +119,20 @@ INLINE void encode_direct(float less, const float *x, uint32_t n, uint8_t *out) 
   }
 }
 
-// Halves to even, and bfloat16 away from zero, as in faiss.
+// To the nearest half, of two to that away from zero, as faiss rounds.
+INLINE uint16_t narrow_away(float value) {
+  uint32_t bits = cpu_bits_of(value), sign = bits >> 16 & 0x8000, rest = bits & 0x7fffffff;
+  if (rest >= 0x477ff000) return (uint16_t)(sign | 0x7c00);
+  if (rest >= 0x38800000) return (uint16_t)(sign | (rest - 0x38000000 + 0x1000) >> 13);
+  float steps = cpu_float_of(rest) * 0x1p24f;  // below the normal ones, which are 2^-24 apart
+  uint32_t whole = (uint32_t)steps;
+  return (uint16_t)(sign | (whole + (steps - (float)whole >= 0.5f)));
+}
+
+// bfloat16 goes away from zero too.
 INLINE void encode_halves(uint32_t type, uint32_t d, const float *x, uint8_t *code) {
   for (uint32_t j = 0; j < d; j++) {
-    uint16_t bits = type == CPU_F16 ? cpu_narrow_f16(x[j]) : (uint16_t)((cpu_bits_of(x[j]) + 0x8000) >> 16);
+    uint16_t bits = type == CPU_F16 ? narrow_away(x[j]) : (uint16_t)((cpu_bits_of(x[j]) + 0x8000) >> 16);
     memcpy(code + 2 * (size_t)j, &bits, sizeof bits);
   }
 }
