@@ -36,6 +36,9 @@ const CODE_SIZE = 57;
 const TRAINED = 65;
 // Of the one with lists, after ranges of 3 dimensions: its second code size, and by_residual.
 const SQ_LISTS = DIRECT_MAP + 9 + 36 + 24;
+// Of product quantizers: d, M, nbits and the number of centroids of a flat index, and its codes.
+const PRODUCT = 37;
+const CODES = PRODUCT + 32 + 4 * 8 * 3;
 
 type Patch = (view: DataView) => void;
 
@@ -164,6 +167,27 @@ Deno.test("deserializeIndex() refuses fields that contradict each other", async 
       "sparse size",
       forge("IVF sparse", u64(SPARSE + 8, 2n)),
       /list \d of 2 vectors where all are 1/,
+    ],
+    ["product's d", forge("PQ3x3", u64(PRODUCT, 4n)), /has dimension 4 and the index 3/],
+    ["product's M", forge("PQ3x3", u64(PRODUCT + 8, 2n)), /dimension 3 is not divisible by M 2/],
+    ["no parts", forge("PQ3x3", u64(PRODUCT + 8, 0n)), /dimension 3 is not divisible by M 0/],
+    ["no bits", forge("PQ3x3", u64(PRODUCT + 16, 0n)), /have 0 bits, not 1 to 16/],
+    ["many bits", forge("PQ3x3", u64(PRODUCT + 16, 24n)), /have 24 bits, not 1 to 16/],
+    ["other bits", forge("PQ3x3", u64(PRODUCT + 16, 4n)), /24 numbers of centroids where 48/],
+    ["centroids", forge("PQ3x3", u64(PRODUCT + 24, 23n)), /23 numbers of centroids where 24/],
+    ["NaN in them", forge("PQ3x3", i32(PRODUCT + 36, 0x7fc00000)), /centroid 1 holds NaN/],
+    ["few codes", forge("PQ3x3", u64(CODES, 23n)), /23 bytes where 12 codes of 2 are needed/],
+    ["untrained codes", forge("PQ3x3", u8(IS_TRAINED, 0)), /an untrained index has 12 vectors/],
+    ["a metric of no codes", forge("PQ3x3", i32(METRIC, 2)), /compared by L1/],
+    [
+      "a search of codes with codes",
+      forge("PQ3x3", i32(CODES + 8 + 24, 3)),
+      /a search of kind 3 is not available/,
+    ],
+    [
+      "code size",
+      forge("IVF PQ1x2", u64(LISTS + 1, 3n)),
+      /codes have 3 bytes and 1 are needed/,
     ],
     ["id of a map", forge("map", u64(map - 8, 2n ** 63n)), /row 11 has id -9223372036854775808/],
     ["map length", forge("map", u64(map - 12 * 8 - 8, 11n)), /11 ids for 12 vectors/],

@@ -10,6 +10,7 @@ import type { Index } from "../lib/index/index.ts";
 import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "../lib/index/flat.ts";
 import { IndexIDMap, IndexIDMap2 } from "../lib/index/id_map.ts";
 import { IndexIVFFlat } from "../lib/index/ivf_flat.ts";
+import { IndexIVFPQ, IndexPQ } from "../lib/index/product_quantizer.ts";
 import { IndexIVFScalarQuantizer, IndexScalarQuantizer } from "../lib/index/scalar_quantizer.ts";
 import { Metric } from "../lib/metric.ts";
 
@@ -67,7 +68,11 @@ export async function everyKind(backend: Backend): Promise<Map<string, Index>> {
     index.ownFields = true;
     await index.addWithIds(x, ids);
   }
-  await addScalar(kinds, x, d, backend);
+  // There are no codes on the GPU.
+  if (backend.name !== "gpu") {
+    await addScalar(kinds, x, d, backend);
+    await addProduct(kinds, x, d, backend);
+  }
   return kinds.set("map", map).set("map2 of IVF", map2);
 }
 
@@ -99,4 +104,30 @@ async function addScalar(
   kinds.set("SQ6", flat).set("SQfp16 cosine", halves);
   kinds.set("IVF SQ8", full).set("IVF SQbf16", sparse);
   kinds.set("IVF SQ4 untrained", await lists(QuantizerType.QT4bit, Metric.L2));
+}
+
+/** Those of product quantizers: trained and not. */
+async function addProduct(
+  kinds: Map<string, Index>,
+  x: Float32Array,
+  d: number,
+  backend: Backend,
+): Promise<void> {
+  const flat = new IndexPQ(d, 3, 3, Metric.L2, { backend });
+  flat.pq.restore(numbers(8 * d, 5));
+  await flat.add(x);
+  const lists = async (byResidual: boolean) => {
+    const quantizer = new IndexFlat(d, Metric.InnerProduct, { backend });
+    await quantizer.add(x.subarray(0, 4 * d));
+    const options = { byResidual };
+    const index = new IndexIVFPQ(quantizer, d, 4, 1, 2, Metric.InnerProduct, options);
+    index.ownFields = true;
+    return index;
+  };
+  const full = await lists(true);
+  full.pq.restore(numbers(4 * d, 6));
+  await full.add(x);
+  full.nprobe = 2;
+  kinds.set("PQ3x3", flat).set("PQ1x1 untrained", new IndexPQ(d, 1, 1, Metric.L2, { backend }));
+  kinds.set("IVF PQ1x2", full).set("IVF PQ1x2 untrained", await lists(false));
 }
