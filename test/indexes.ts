@@ -5,10 +5,13 @@
  */
 
 import type { Backend } from "../lib/backend/backend.ts";
+import { QuantizerType } from "../lib/codec/quantizer_type.ts";
 import type { Index } from "../lib/index/index.ts";
 import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "../lib/index/flat.ts";
 import { IndexIDMap, IndexIDMap2 } from "../lib/index/id_map.ts";
 import { IndexIVFFlat } from "../lib/index/ivf_flat.ts";
+import { IndexIVFPQ, IndexPQ } from "../lib/index/product_quantizer.ts";
+import { IndexIVFScalarQuantizer, IndexScalarQuantizer } from "../lib/index/scalar_quantizer.ts";
 import { Metric } from "../lib/metric.ts";
 
 /** Numbers above 0 and below 1, the same ones each time. */
@@ -65,5 +68,66 @@ export async function everyKind(backend: Backend): Promise<Map<string, Index>> {
     index.ownFields = true;
     await index.addWithIds(x, ids);
   }
+  // There are no codes on the GPU.
+  if (backend.name !== "gpu") {
+    await addScalar(kinds, x, d, backend);
+    await addProduct(kinds, x, d, backend);
+  }
   return kinds.set("map", map).set("map2 of IVF", map2);
+}
+
+/** Those of scalar quantizers: with ranges and without, trained and not. */
+async function addScalar(
+  kinds: Map<string, Index>,
+  x: Float32Array,
+  d: number,
+  backend: Backend,
+): Promise<void> {
+  const flat = new IndexScalarQuantizer(d, QuantizerType.QT6bit, Metric.L2, { backend });
+  await flat.train(x);
+  await flat.add(x);
+  const halves = new IndexScalarQuantizer(d, QuantizerType.QTfp16, Metric.Cosine, { backend });
+  await halves.add(x);
+  const lists = async (qtype: QuantizerType, metric: Metric) => {
+    const quantizer = new IndexFlat(d, metric, { backend });
+    await quantizer.add(x.subarray(0, 4 * d));
+    const index = new IndexIVFScalarQuantizer(quantizer, d, 4, qtype, metric);
+    index.ownFields = true;
+    return index;
+  };
+  const full = await lists(QuantizerType.QT8bit, Metric.L2);
+  await full.train(x);
+  await full.add(x);
+  full.nprobe = 3;
+  const sparse = await lists(QuantizerType.QTbf16, Metric.InnerProduct);
+  await sparse.addWithIds(x.subarray(0, d), [2 ** 52]);
+  kinds.set("SQ6", flat).set("SQfp16 cosine", halves);
+  kinds.set("IVF SQ8", full).set("IVF SQbf16", sparse);
+  kinds.set("IVF SQ4 untrained", await lists(QuantizerType.QT4bit, Metric.L2));
+}
+
+/** Those of product quantizers: trained and not. */
+async function addProduct(
+  kinds: Map<string, Index>,
+  x: Float32Array,
+  d: number,
+  backend: Backend,
+): Promise<void> {
+  const flat = new IndexPQ(d, 3, 3, Metric.L2, { backend });
+  flat.pq.restore(numbers(8 * d, 5));
+  await flat.add(x);
+  const lists = async (byResidual: boolean) => {
+    const quantizer = new IndexFlat(d, Metric.InnerProduct, { backend });
+    await quantizer.add(x.subarray(0, 4 * d));
+    const options = { byResidual };
+    const index = new IndexIVFPQ(quantizer, d, 4, 1, 2, Metric.InnerProduct, options);
+    index.ownFields = true;
+    return index;
+  };
+  const full = await lists(true);
+  full.pq.restore(numbers(4 * d, 6));
+  await full.add(x);
+  full.nprobe = 2;
+  kinds.set("PQ3x3", flat).set("PQ1x1 untrained", new IndexPQ(d, 1, 1, Metric.L2, { backend }));
+  kinds.set("IVF PQ1x2", full).set("IVF PQ1x2 untrained", await lists(false));
 }

@@ -6,17 +6,20 @@
 
 import { UnsupportedError } from "../errors.ts";
 import { Metric } from "../metric.ts";
+import { isCodes, makeCodes, makeIVFCodes } from "./factory_codes.ts";
 import { laterIndex, laterIVFCode, laterQuantizer, laterTransform } from "./factory_tokens.ts";
 import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "./flat.ts";
 import { IndexIDMap, IndexIDMap2 } from "./id_map.ts";
 import type { Index, IndexOptions } from "./index.ts";
+import type { IndexIVF } from "./ivf.ts";
 import { IndexIVFFlat } from "./ivf_flat.ts";
 
 const idMaps = { IDMap: IndexIDMap, IDMap2: IndexIDMap2 } as const;
 
 /**
- * An index by its factory string: `Flat`, `IVF<n>,Flat` (`n` may end in `k` or `M`),
- * `IVF<n>(<quantizer>),Flat`, and `IDMap` or `IDMap2` before or after these.
+ * An index by its factory string: `Flat`, `PQ<M>x<nbits>`, `SQ8` and its like, and these after
+ * `IVF<n>,` or `IVF<n>(<quantizer>),` (`n` may end in `k` or `M`; `nbits` is 8 if left out), and
+ * `IDMap` or `IDMap2` before or after all of these.
  *
  * @param d Dimension.
  * @param description FAISS's factory string.
@@ -59,13 +62,18 @@ export function indexFactory(
       return owning(new idMaps[name](wrapped));
     }
     if (first === "Flat" && rest.length === 0) return makeFlat(d, metric, options);
+    const codes = rest.length === 0 ? makeCodes(first, d, metric, options) : undefined;
+    if (codes !== undefined) return codes;
     const list = /^IVF(\d+)([kM]?)(?:\((.*)\))?$/.exec(first);
-    if (list && rest.length === 1 && rest[0] === "Flat") {
+    if (list && rest.length === 1) {
       const nlist = Number(list[1]) * { "": 1, k: 1024, M: 1024 ** 2 }[list[2] as "" | "k" | "M"];
-      const quantizer = list[3] === undefined
-        ? makeFlat(d, metric, options)
-        : make(splitTokens(list[3]));
-      return owning(new IndexIVFFlat(quantizer, d, nlist, metric, options));
+      const quantizer = () =>
+        list[3] === undefined ? makeFlat(d, metric, options) : make(splitTokens(list[3]));
+      if (rest[0] === "Flat") {
+        return owning(new IndexIVFFlat(quantizer(), d, nlist, metric, options));
+      }
+      const codes = makeIVFCodes(rest[0]!, quantizer, d, nlist, metric, options);
+      if (codes !== undefined) return owning(codes);
     }
     if (list && rest.length === 0) throw fail(`${first} needs a code after it, like ${first},Flat`);
     throw explain(description, tokens);
@@ -79,7 +87,7 @@ function makeFlat(d: number, metric: Metric, options: IndexOptions): IndexFlat {
   return new IndexFlat(d, metric, options);
 }
 
-function owning<T extends IndexIDMap | IndexIVFFlat>(index: T): T {
+function owning<T extends IndexIDMap | IndexIVF>(index: T): T {
   index.ownFields = true;
   return index;
 }
@@ -108,9 +116,11 @@ function explain(description: string, tokens: string[]): Error {
         `Cannot parse "${description}": ${token} (${later}) is not available yet`,
       );
     }
-    const available = /^(Flat|IVF\d+[kM]?(\(.*\))?|IDMap2?)$/.test(token);
+    const available = /^(Flat|IVF\d+[kM]?(\(.*\))?|IDMap2?)$/.test(token) || isCodes(token);
     const reason = available ? `token "${token}" is out of place` : `unknown token "${token}"`;
-    const inPlace = i === 0 ? available : token === "Flat" && i === 1 && afterIVF;
+    const inPlace = i === 0
+      ? available
+      : (token === "Flat" || isCodes(token)) && i === 1 && afterIVF;
     if (!inPlace) return new RangeError(`Cannot parse "${description}": ${reason}`);
   }
   throw new Error(`Cannot parse "${description}": no token is wrong`);
