@@ -24,6 +24,10 @@ export type {
   Backend,
   BackendName,
   FlatStore,
+  HNSWGraph,
+  HNSWOptions,
+  HNSWSearch,
+  HNSWStore,
   IVFStore,
   Neighbors,
   RangeNeighbors,
@@ -46,6 +50,7 @@ export {
 export type { InitMethod } from "./lib/index/clustering_init.ts";
 export { indexFactory, reverseIndexFactory } from "./lib/index/factory.ts";
 export { IndexFlat, IndexFlatIP, IndexFlatL2 } from "./lib/index/flat.ts";
+export { type HNSWParameters, type HNSWParts, IndexHNSWFlat } from "./lib/index/hnsw.ts";
 export { IndexIDMap, IndexIDMap2 } from "./lib/index/id_map.ts";
 export {
   type CheckedSearch,

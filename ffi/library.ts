@@ -11,6 +11,7 @@ import { factorSymbols } from "./factor.ts";
 import { flatSymbols } from "./flat.ts";
 import { gemmSymbols } from "./gemm.ts";
 import { gpuSymbols } from "./gpu.ts";
+import { hnswSymbols } from "./hnsw.ts";
 import { ivfSymbols } from "./ivf.ts";
 import { kmeansSymbols } from "./kmeans.ts";
 import { cachedLibrary, checkoutLibrary } from "./paths.ts";
@@ -75,6 +76,7 @@ export const symbols = {
   ...selectorSymbols,
   ...flatSymbols,
   ...ivfSymbols,
+  ...hnswSymbols,
   ...distanceSymbols,
   ...kmeansSymbols,
   ...factorSymbols,

@@ -6,8 +6,15 @@
 
 import { UnsupportedError } from "../errors.ts";
 import { Metric } from "../metric.ts";
-import { laterIndex, laterIVFCode, laterQuantizer, laterTransform } from "./factory_tokens.ts";
+import {
+  laterHNSW,
+  laterIndex,
+  laterIVFCode,
+  laterQuantizer,
+  laterTransform,
+} from "./factory_tokens.ts";
 import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "./flat.ts";
+import { IndexHNSWFlat } from "./hnsw.ts";
 import { IndexIDMap, IndexIDMap2 } from "./id_map.ts";
 import type { Index, IndexOptions } from "./index.ts";
 import { IndexIVFFlat } from "./ivf_flat.ts";
@@ -16,7 +23,7 @@ const idMaps = { IDMap: IndexIDMap, IDMap2: IndexIDMap2 } as const;
 
 /**
  * An index by its factory string: `Flat`, `IVF<n>,Flat` (`n` may end in `k` or `M`),
- * `IVF<n>(<quantizer>),Flat`, and `IDMap` or `IDMap2` before or after these.
+ * `IVF<n>(<quantizer>),Flat`, `HNSW<M>` or `HNSW<M>,Flat`, `IVF<n>_HNSW<M>,Flat`, and `IDMap` or `IDMap2` before or after these.
  *
  * @param d Dimension.
  * @param description FAISS's factory string.
@@ -59,12 +66,14 @@ export function indexFactory(
       return owning(new idMaps[name](wrapped));
     }
     if (first === "Flat" && rest.length === 0) return makeFlat(d, metric, options);
-    const list = /^IVF(\d+)([kM]?)(?:\((.*)\))?$/.exec(first);
+    const graph = /^HNSW(\d*)(_Flat)?$/.exec(first);
+    if (graph && (rest.length === 0 || rest.join() === "Flat" && graph[2] === undefined)) {
+      return new IndexHNSWFlat(d, Number(graph[1] || 32), metric, options);
+    }
+    const list = /^IVF(\d+)([kM]?)(?:\((.*)\)|_(HNSW\d*))?$/.exec(first);
     if (list && rest.length === 1 && rest[0] === "Flat") {
       const nlist = Number(list[1]) * { "": 1, k: 1024, M: 1024 ** 2 }[list[2] as "" | "k" | "M"];
-      const quantizer = list[3] === undefined
-        ? makeFlat(d, metric, options)
-        : make(splitTokens(list[3]));
+      const quantizer = make(splitTokens(list[3] ?? list[4] ?? "Flat"));
       return owning(new IndexIVFFlat(quantizer, d, nlist, metric, options));
     }
     if (list && rest.length === 0) throw fail(`${first} needs a code after it, like ${first},Flat`);
@@ -100,6 +109,12 @@ function splitTokens(description: string): string[] {
 /** The error that names the first token which cannot be made. */
 function explain(description: string, tokens: string[]): Error {
   const afterIVF = tokens[0]!.startsWith("IVF");
+  const storage = laterHNSW(tokens);
+  if (storage !== undefined) {
+    return new UnsupportedError(
+      `Cannot parse "${description}": ${tokens.join()} (${storage}) is not available yet`,
+    );
+  }
   for (const [i, token] of tokens.entries()) {
     const later = laterTransform(token) ?? laterQuantizer(token) ??
       (afterIVF ? laterIVFCode(token) : undefined) ?? laterIndex(token);
@@ -108,7 +123,7 @@ function explain(description: string, tokens: string[]): Error {
         `Cannot parse "${description}": ${token} (${later}) is not available yet`,
       );
     }
-    const available = /^(Flat|IVF\d+[kM]?(\(.*\))?|IDMap2?)$/.test(token);
+    const available = /^(Flat|IVF\d+[kM]?(\(.*\)|_HNSW\d*)?|HNSW\d*(_Flat)?|IDMap2?)$/.test(token);
     const reason = available ? `token "${token}" is out of place` : `unknown token "${token}"`;
     const inPlace = i === 0 ? available : token === "Flat" && i === 1 && afterIVF;
     if (!inPlace) return new RangeError(`Cannot parse "${description}": ${reason}`);

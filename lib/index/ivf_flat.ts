@@ -139,7 +139,9 @@ export class IndexIVFFlat extends Index {
   override factoryString(): string | undefined {
     const quantizer = this.quantizer.factoryString();
     if (quantizer === undefined) return undefined;
-    return `IVF${this.nlist}${quantizer === "Flat" ? "" : `(${quantizer})`},Flat`;
+    const graph = /^(HNSW\d+),Flat$/.exec(quantizer)?.[1];
+    const suffix = quantizer === "Flat" ? "" : graph ? `_${graph}` : `(${quantizer})`;
+    return `IVF${this.nlist}${suffix},Flat`;
   }
 
   /** @internal */

@@ -8,6 +8,7 @@ import { readVariable, threadsVariable } from "../../env.ts";
 import type { Backend } from "../backend.ts";
 import { hamming, kmeansLeast, kmeansUpdate, pairwise } from "./arrays.ts";
 import { CpuFlatStore } from "./flat.ts";
+import { CpuHNSWStore } from "./hnsw.ts";
 import { CpuIVFStore } from "./ivf.ts";
 import { createCpuLinalg } from "./linalg/mod.ts";
 import { describeLibrary, setISA, setThreads } from "./native.ts";
@@ -37,6 +38,7 @@ export function createCpuBackend(): Backend {
     linalg: createCpuLinalg(),
     createFlat: (d) => new CpuFlatStore(d),
     createIVF: (d, nlist) => new CpuIVFStore(d, nlist),
+    createHNSW: (options) => new CpuHNSWStore(options),
     pairwise,
     hamming,
     kmeansUpdate,

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { UnsupportedError } from "../../errors.ts";
 import { gpu, type GpuDevice } from "../../kernel/device.ts";
 import { Metric } from "../../metric.ts";
 import type { Backend } from "../backend.ts";
@@ -50,6 +51,9 @@ export function createGpuBackend(
     linalg: createGpuLinalg(context),
     createFlat: (d) => new GpuFlatStore(context, d),
     createIVF: (d, nlist) => new GpuIVFStore(context, d, nlist),
+    createHNSW: () => {
+      throw new UnsupportedError("Cannot make an HNSW graph on a GPU: use the cpu backend");
+    },
     pairwise: (x, y, d, metric, metricArg) => pairwise(context, x, y, d, metric, metricArg),
     hamming: (x, y, codeSize, k) => hamming(context, x, y, codeSize, k),
     kmeansUpdate: (x, assign, weights, centroids, d) =>

@@ -10,6 +10,7 @@ import type { Backend } from "../backend.ts";
 import { distanceOf } from "./distance.ts";
 import { ReferenceFlatStore } from "./flat.ts";
 import { hamming } from "./hamming.ts";
+import { ReferenceHNSWStore } from "./hnsw.ts";
 import { ReferenceIVFStore } from "./ivf.ts";
 import { kmeansLeast, kmeansUpdate } from "./kmeans.ts";
 import { createReferenceLinalg } from "./linalg/mod.ts";
@@ -36,6 +37,7 @@ export function createReferenceBackend(): Backend {
     linalg: createReferenceLinalg(),
     createFlat: (d) => new ReferenceFlatStore(d),
     createIVF: (d, nlist) => new ReferenceIVFStore(d, nlist),
+    createHNSW: (options) => new ReferenceHNSWStore(options),
     pairwise: (x, y, d, metric, metricArg) => run(pairwise(x, y, d, metric, metricArg)),
     hamming: (x, y, codeSize, k) => run(hamming(x, y, codeSize, k)),
     kmeansUpdate: (x, assign, weights, centroids, d) =>
