@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { HNSWOptions } from "../lib/backend/backend.ts";
 import { createReferenceBackend } from "../lib/backend/reference/mod.ts";
 import { FormatError } from "../lib/errors.ts";
 import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "../lib/index/flat.ts";
@@ -113,7 +114,7 @@ Deno.test("readIndex() names the file, the byte and the kind that is missing", a
   const path = `${directory}/pq.faiss`;
   const cases: [string, string][] = [
     ["IwPQ", "at byte 0: IwPQ (IndexIVFPQ) is not available yet"],
-    ["IHNf", "at byte 0: IHNf (IndexHNSW) is not available yet"],
+    ["IHNs", "at byte 0: IHNs (IndexHNSW) is not available yet"],
     ["IBxF", "at byte 0: IBxF (IndexBinaryFlat) is not available yet"],
     ["null", "at byte 0: null (no index) is not available yet"],
     ["what", 'at byte 0: "what" is no kind of index'],
@@ -156,6 +157,7 @@ Deno.test("stores are disposed of when reading fails", async () => {
   const counting = Object.assign(Object.create(backend) as typeof backend, {
     createFlat: (d: number) => count(backend.createFlat(d)),
     createIVF: (d: number, nlist: number) => count(backend.createIVF(d, nlist)),
+    createHNSW: (options: HNSWOptions) => count(backend.createHNSW(options)),
   });
   for (const [kind, index] of await everyKind(backend)) {
     const bytes = await serializeIndex(index);

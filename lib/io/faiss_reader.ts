@@ -212,8 +212,9 @@ async function readHNSW({ reader, backend }: Place): Promise<IndexHNSWFlat> {
   }
   await readRows(reader, flat, (x) => store.addRows(x));
   if (ntotal > 0) await store.restore(graph);
+  const index = IndexHNSWFlat.fromParts({ d, metric, metricArg, hnsw, store }, backend);
   stack.move();
-  return IndexHNSWFlat.fromParts({ d, metric, metricArg, hnsw, store }, backend);
+  return index;
 }
 
 /** One whose labels are list numbers by construction: they are positions. */
