@@ -189,7 +189,7 @@ Deno.test("deserializeIndex() refuses fields that contradict each other", async 
     ["storage", forge("graph", u8(graphEnd + 20, 0x4a)), /has its vectors in "JxF2"/],
     [
       "storage's d",
-      forge("graph", i32(graphEnd + 24, 4), u64(graphEnd + 61, 48n)),
+      forge("graph", i32(graphEnd + 24, 4), u64(graphEnd + 57, 48n)),
       /a graph of 12/,
     ],
     ["walked", forge("IVF graph", i32(QUANTIZER + D, 2)), /a graph of 4 vectors of 2/],

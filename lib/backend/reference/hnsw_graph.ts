@@ -13,9 +13,19 @@ interface Candidate {
   key: number;
 }
 
-/** By key, then by node. */
-function byKey(a: Candidate, b: Candidate): number {
-  return a.key === b.key ? a.node - b.node : a.key < b.key ? -1 : 1;
+/** What nodes are compared with, and how. */
+interface Target {
+  key: (node: number) => number;
+  order: (a: Candidate, b: Candidate) => number;
+}
+
+/**
+ * By key; then to a query by node, but to each node in another order, or rows that are equal would all
+ * be linked to the first of them.
+ */
+function byKey(to?: number): (a: Candidate, b: Candidate) => number {
+  const ties = to === undefined ? 0 : Math.imul(to, 0x9e3779b1) >>> 1;
+  return (a, b) => a.key === b.key ? (a.node ^ ties) - (b.node ^ ties) : a.key < b.key ? -1 : 1;
 }
 
 /** A hierarchical navigable small world: per node and level a list of nodes, without their rows. */
@@ -86,7 +96,7 @@ export class Graph {
   }
 
   /** The nodes of a level that a walk keeps: at most `ef`, sorted. */
-  #walk(key: (node: number) => number, start: number, level: number, ef: number): Candidate[] {
+  #walk({ key, order }: Target, start: number, level: number, ef: number): Candidate[] {
     const seen = new Set([start]);
     const expanded = new Set<number>();
     let near: Candidate[] = [{ node: start, key: key(start) }];
@@ -99,15 +109,15 @@ export class Graph {
         seen.add(node);
         near.push({ node, key: key(node) });
       }
-      near = near.sort(byKey).slice(0, ef);
+      near = near.sort(order).slice(0, ef);
     }
   }
 
   /** The nearest node that greedy walks find above a level. */
-  #descend(key: (node: number) => number, level: number): number {
+  #descend(target: Target, level: number): number {
     let nearest = this.#entry;
     for (let above = this.#levelOf(nearest); above > level; above--) {
-      nearest = this.#walk(key, nearest, above, 1)[0]!.node;
+      nearest = this.#walk(target, nearest, above, 1)[0]!.node;
     }
     return nearest;
   }
@@ -115,25 +125,26 @@ export class Graph {
   /** The nodes on the ground that a walk from the entry keeps, nearest first. */
   search(x: Float32Array, i: number, ef: number): number[] {
     if (this.#entry < 0) return [];
-    const key = (node: number) => this.#keyOfQuery(x, i, node);
-    return this.#walk(key, this.#descend(key, 0), 0, ef).map(({ node }) => node);
+    const target = { key: (node: number) => this.#keyOfQuery(x, i, node), order: byKey() };
+    return this.#walk(target, this.#descend(target, 0), 0, ef).map(({ node }) => node);
   }
 
   /** Links for a node that is not in the graph, by level. */
   #plan(node: number, mates: number[], ef: number): number[][] {
     const key = (other: number) => this.#keyOfNodes(node, other);
+    const target = { key, order: byKey(node) };
     const level = this.#levelOf(node);
     const top = this.#entry < 0 ? -1 : this.#levelOf(this.#entry);
-    let nearest = this.#entry < 0 ? -1 : this.#descend(key, level);
+    let nearest = this.#entry < 0 ? -1 : this.#descend(target, level);
     const plan: number[][] = this.#links[node]!.map(() => []);
     for (let at = level; at >= 0; at--) {
-      const found = at <= top ? this.#walk(key, nearest, at, ef) : [];
+      const found = at <= top ? this.#walk(target, nearest, at, ef) : [];
       nearest = found[0]?.node ?? nearest;
       for (const mate of mates) {
         if (mate === node || this.#levelOf(mate) < at) continue;
         found.push({ node: mate, key: key(mate) });
       }
-      plan[at] = this.#choose(found.sort(byKey).slice(0, ef), [], this.#m);
+      plan[at] = this.#choose(found.sort(target.order).slice(0, ef), [], this.#m);
     }
     return plan;
   }
@@ -155,7 +166,7 @@ export class Graph {
     if (all.length > most) {
       const sorted = all.map((other) => ({ node: other, key: this.#keyOfNodes(node, other) }));
       const kept = Math.max(1, Math.floor(most * KEPT));
-      this.#links[node]![level] = this.#choose(sorted.sort(byKey), [], kept);
+      this.#links[node]![level] = this.#choose(sorted.sort(byKey(node)), [], kept);
     } else {
       this.#links[node]![level] = all;
     }
@@ -194,9 +205,13 @@ export class Graph {
         if (!dead.has(next)) found.push({ node: next, key: this.#keyOfNodes(node, next) });
         else if (farther && lost.length < REPAIR_DEAD) lost.push(next);
       }
-      found = found.sort(byKey).slice(0, REPAIR_WIDTH);
+      found = found.sort(byKey(node)).slice(0, REPAIR_WIDTH);
     }
-    return this.#choose(found, kept, links.length);
+    // As many links as before, or the graph thins out; first those that no other covers.
+    const wanted = Math.max(links.length, this.#m);
+    const chosen = this.#choose(found, kept, wanted);
+    const others = found.map((other) => other.node).filter((other) => !chosen.includes(other));
+    return [...chosen, ...others].slice(0, wanted);
   }
 
   /** Drops nodes that {@linkcode unlink} left without links; later ones move down. */

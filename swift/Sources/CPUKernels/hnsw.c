@@ -1,5 +1,7 @@
 // Walks of a graph. A candidate is one word: its key in an order that integers have, its node, and in the
-// lowest bit whether it was expanded; so that a list is sorted by key and ties go to the lower node.
+// lowest bit whether it was expanded; so that a list is sorted by key. A walker's ties order nodes: to a query
+// the lower is the nearer, but to each node that is linked they come in another order, or rows that are equal
+// would all be linked to the first of them.
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,14 +53,17 @@ static void keys_of(cpu_walker *walker, const cpu_graph *graph, target to, const
   }
 }
 
+// The order of nodes that are as far from a node as each other.
+static uint32_t ties_of(uint32_t node) { return (node * 2654435761u) >> 1; }
+
 // A pair that has no distance comes last.
-static uint64_t pack(float key, uint32_t node) {
+static uint64_t pack(const cpu_walker *walker, float key, uint32_t node) {
   if (!(key <= INFINITY)) key = INFINITY;
   key += 0.0f;  // no −0
   uint32_t bits;
   memcpy(&bits, &key, 4);
   bits ^= bits >> 31 ? UINT32_MAX : 0x80000000u;
-  return (uint64_t)bits << 32 | node << 1;
+  return (uint64_t)bits << 32 | (node ^ walker->ties) << 1;
 }
 
 static float key_in(uint64_t item) {
@@ -69,7 +74,7 @@ static float key_in(uint64_t item) {
   return key;
 }
 
-static uint32_t node_in(uint64_t item) { return (uint32_t)item >> 1; }
+static uint32_t node_in(const cpu_walker *walker, uint64_t item) { return (uint32_t)item >> 1 ^ walker->ties; }
 
 // Room for more words, by half again at least.
 static bool reserve(cpu_walker *walker, uint64_t **words, uint64_t *size, uint64_t wanted) {
@@ -160,13 +165,13 @@ static uint32_t walk(cpu_walker *walker, const cpu_graph *graph, target to, uint
       continue;
     }
     near[at] |= 1;
-    uint32_t n = gather(walker, graph, node_in(near[at]), level, fresh);
+    uint32_t n = gather(walker, graph, node_in(walker, near[at]), level, fresh);
     uint32_t next = at + 1;
     while (next < count && near[next] & 1) next++;
-    if (next < count) prefetch_links(graph, node_in(near[next]), level);
+    if (next < count) prefetch_links(graph, node_in(walker, near[next]), level);
     keys_of(walker, graph, to, fresh, n, keys);
     for (uint32_t i = 0; i < n; i++) {
-      uint32_t place = insert(near, &count, ef, pack(keys[i], fresh[i]));
+      uint32_t place = insert(near, &count, ef, pack(walker, keys[i], fresh[i]));
       if (place < next && place < ef) next = place;
     }
     at = next;
@@ -177,7 +182,7 @@ static uint32_t walk(cpu_walker *walker, const cpu_graph *graph, target to, uint
 static uint64_t start(cpu_walker *walker, const cpu_graph *graph, target to, uint32_t node) {
   float key[CPU_DIRECT_ROWS];
   keys_of(walker, graph, to, &node, 1, key);
-  return pack(key[0], node);
+  return pack(walker, key[0], node);
 }
 
 // The nearest node that greedy walks from the entry find above a level, as an item.
@@ -186,7 +191,7 @@ static uint64_t descend(cpu_walker *walker, const cpu_graph *graph, target to, u
   for (uint32_t above = graph->levels[graph->entry]; above > level; above--) {
     if (!begin(walker, graph, 1)) return nearest;
     walker->near[0] = nearest;
-    is_new(walker, node_in(nearest));
+    is_new(walker, node_in(walker, nearest));
     walk(walker, graph, to, above, 1, 1);
     nearest = walker->near[0] & ~1ull;
   }
@@ -217,16 +222,16 @@ static uint32_t walk_filtered(cpu_walker *walker, const cpu_graph *graph, target
   uint64_t waiting = 1;
   if (!reserve(walker, &walker->queue, &walker->queue_size, MAX_ROW)) return 0;
   walker->queue[0] = first;
-  if (cpu_has_bit(allowed, node_in(first))) insert(walker->near, &found, ef, first);
+  if (cpu_has_bit(allowed, node_in(walker, first))) insert(walker->near, &found, ef, first);
   while (waiting > 0) {
     uint64_t nearest = walker->queue[0];
     if (found == ef && nearest > walker->near[ef - 1]) break;
     if (--waiting > 0) sift_down(walker->queue, waiting, walker->queue[waiting]);
-    uint32_t n = gather(walker, graph, node_in(nearest), 0, fresh);
+    uint32_t n = gather(walker, graph, node_in(walker, nearest), 0, fresh);
     if (!reserve(walker, &walker->queue, &walker->queue_size, waiting + n)) return 0;
     keys_of(walker, graph, to, fresh, n, keys);
     for (uint32_t i = 0; i < n; i++) {
-      uint64_t item = pack(keys[i], fresh[i]);
+      uint64_t item = pack(walker, keys[i], fresh[i]);
       if (found == ef && item > walker->near[ef - 1]) continue;
       sift_up(walker->queue, waiting++, item);
       if (cpu_has_bit(allowed, fresh[i])) insert(walker->near, &found, ef, item);
@@ -239,18 +244,19 @@ uint32_t cpu_hnsw_search(cpu_walker *walker, const cpu_graph *graph, const float
                          const uint64_t *allowed, float *distances, int64_t *labels) {
   bool similar = cpu_is_similarity(graph->metric);
   uint32_t count = 0, found = 0, computed = 0;
+  walker->ties = 0;
   if (graph->entry != CPU_NO_NODE) {
     target to = target_of(graph, query);
     uint64_t first = descend(walker, graph, to, 0);
     if (begin(walker, graph, ef)) {
-      is_new(walker, node_in(first));
+      is_new(walker, node_in(walker, first));
       walker->near[0] = first;
       count = allowed ? walk_filtered(walker, graph, to, ef, allowed, first) : walk(walker, graph, to, 0, ef, 1);
     }
   }
   // Winners are computed again in double, as those of a flat search are.
   for (uint32_t i = 0; i < count && i < k; i++) {
-    uint32_t node = node_in(walker->near[i]);
+    uint32_t node = node_in(walker, walker->near[i]);
     float distance = (float)graph->kernels->pair(graph->metric, graph->metric_arg, query, row_of(graph, node), graph->d);
     computed++;
     if (!(fabsf(distance) < INFINITY)) continue;
@@ -270,7 +276,7 @@ uint32_t cpu_hnsw_search(cpu_walker *walker, const cpu_graph *graph, const float
 // Whether a candidate is nearer to one of those kept than to the node that chooses.
 static bool is_covered(cpu_walker *walker, const cpu_graph *graph, uint64_t item, const uint32_t *kept, uint32_t count) {
   float keys[CPU_DIRECT_ROWS];
-  target to = target_of(graph, row_of(graph, node_in(item)));
+  target to = target_of(graph, row_of(graph, node_in(walker, item)));
   float key = key_in(item);
   for (uint32_t at = 0; at < count; at += CHECKED) {
     uint32_t n = count - at < CHECKED ? count - at : CHECKED;
@@ -285,8 +291,8 @@ static bool is_covered(cpu_walker *walker, const cpu_graph *graph, uint64_t item
 static uint32_t choose(cpu_walker *walker, const cpu_graph *graph, const uint64_t *near, uint32_t count, uint32_t *kept,
                        uint32_t n, uint32_t most) {
   for (uint32_t i = 0; i < count && n < most; i++) {
-    if (i + 1 < count) prefetch_row(graph, node_in(near[i + 1]));
-    if (!is_covered(walker, graph, near[i], kept, n)) kept[n++] = node_in(near[i]);
+    if (i + 1 < count) prefetch_row(graph, node_in(walker, near[i + 1]));
+    if (!is_covered(walker, graph, near[i], kept, n)) kept[n++] = node_in(walker, near[i]);
   }
   return n;
 }
@@ -299,6 +305,7 @@ void cpu_hnsw_plan(cpu_walker *walker, const cpu_graph *graph, const uint32_t *m
                    uint32_t ef, uint32_t *links) {
   float keys[CPU_HNSW_BATCH + CPU_DIRECT_ROWS];
   uint32_t node = mates[at];
+  walker->ties = ties_of(node);
   target to = target_of(graph, row_of(graph, node));
   keys_of(walker, graph, to, mates, count, keys);
   bool empty = graph->entry == CPU_NO_NODE;
@@ -309,13 +316,13 @@ void cpu_hnsw_plan(cpu_walker *walker, const cpu_graph *graph, const uint32_t *m
     if (!begin(walker, graph, ef)) return;
     if (!empty && (uint32_t)level <= top) {
       walker->near[0] = nearest;
-      is_new(walker, node_in(nearest));
+      is_new(walker, node_in(walker, nearest));
       found = walk(walker, graph, to, (uint32_t)level, ef, 1);
       for (uint32_t i = 0; i < found; i++) walker->near[i] &= ~1ull;
       nearest = walker->near[0];
     }
     for (uint32_t i = 0; i < count; i++)
-      if (i != at && graph->levels[mates[i]] >= level) insert(walker->near, &found, ef, pack(keys[i], mates[i]));
+      if (i != at && graph->levels[mates[i]] >= level) insert(walker->near, &found, ef, pack(walker, keys[i], mates[i]));
     uint32_t *row = links + (size_t)level * graph->m;
     pad(row, choose(walker, graph, walker->near, found, row, 0, graph->m), graph->m);
   }
@@ -338,10 +345,11 @@ void cpu_hnsw_join(cpu_walker *walker, const cpu_graph *graph, uint32_t node, ui
     return;
   }
   if (!reserve(walker, &walker->near, &walker->near_size, n)) return;
+  walker->ties = ties_of(node);
   for (uint32_t i = 0; i < n; i++) prefetch_row(graph, all[i]);
   keys_of(walker, graph, target_of(graph, row_of(graph, node)), all, n, keys);
   uint32_t sorted = 0, kept = most * KEPT_TENTHS / 10 ? most * KEPT_TENTHS / 10 : 1;
-  for (uint32_t i = 0; i < n; i++) insert(walker->near, &sorted, n, pack(keys[i], all[i]));
+  for (uint32_t i = 0; i < n; i++) insert(walker->near, &sorted, n, pack(walker, keys[i], all[i]));
   pad(links, choose(walker, graph, walker->near, sorted, links, 0, kept), most);
 }
 
@@ -349,6 +357,7 @@ void cpu_hnsw_repair(cpu_walker *walker, const cpu_graph *graph, uint32_t node, 
   uint32_t fresh[MAX_ROW], lost[REPAIR_DEAD];
   float keys[MAX_ROW + CPU_DIRECT_ROWS];
   target to = target_of(graph, row_of(graph, node));
+  walker->ties = ties_of(node);
   for (uint32_t level = 0; level <= graph->levels[node]; level++) {
     uint32_t *links = cpu_links(graph, node, level), most = cpu_links_of(graph, level);
     uint32_t before = 0, kept = 0, waiting = 0, found = 0;
@@ -373,9 +382,18 @@ void cpu_hnsw_repair(cpu_walker *walker, const cpu_graph *graph, uint32_t node, 
       }
       for (uint32_t i = 0; i < n; i++) prefetch_row(graph, fresh[i]);
       keys_of(walker, graph, to, fresh, n, keys);
-      for (uint32_t i = 0; i < n; i++) insert(walker->near, &found, REPAIR_WIDTH, pack(keys[i], fresh[i]));
+      for (uint32_t i = 0; i < n; i++) insert(walker->near, &found, REPAIR_WIDTH, pack(walker, keys[i], fresh[i]));
     }
-    pad(links, choose(walker, graph, walker->near, found, links, kept, before), most);
+    // As many links as before, or the graph thins out; first those that no other covers.
+    uint32_t wanted = before < graph->m ? graph->m : before;
+    kept = choose(walker, graph, walker->near, found, links, kept, wanted);
+    for (uint32_t i = 0; i < found && kept < wanted; i++) {
+      uint32_t other = node_in(walker, walker->near[i]);
+      bool known = false;
+      for (uint32_t j = 0; j < kept; j++) known |= links[j] == other;
+      if (!known) links[kept++] = other;
+    }
+    pad(links, kept, most);
   }
 }
 

@@ -2,12 +2,14 @@ import CMetalFaiss
 import CPUKernels
 
 extension HNSW {
+  private static let scannedAlways = 256
+
   /// A walk that may only find some goes through more of the others, as many more as there are: where that
   /// is more than there are rows to be found, those are looked at one by one. Walks meet some `links` nodes
   /// a node of their list, and a row in order takes a third of one met on a walk.
   private func isScanned(_ selected: Int, ef: Int) -> Bool {
     let met = Double(ef) * Double(count) / Double(max(selected, 1)) * Double(m) / 2
-    return Double(selected) <= 3 * min(met, Double(count))
+    return selected <= Self.scannedAlways || Double(selected) <= 3 * min(met, Double(count))
   }
 
   func search(

@@ -32,6 +32,7 @@ typedef struct cpu_walker {
   uint8_t *seen;  // mark of the last walk that came by, a node
   uint64_t seen_size;
   uint8_t mark;
+  uint32_t ties;  // order of nodes with the same key
   bool failed;  // memory was refused: what the walk found counts for nothing
   uint64_t *near, near_size;  // sorted: order of key, then node and whether it was expanded
   uint64_t *queue, queue_size;
