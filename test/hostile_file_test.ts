@@ -188,9 +188,9 @@ Deno.test("deserializeIndex() refuses fields that contradict each other", async 
     ["efSearch", forge("graph", i32(graphEnd + 12, -5)), /efSearch is -5/],
     ["storage", forge("graph", u8(graphEnd + 20, 0x4a)), /has its vectors in "JxF2"/],
     [
-      "storage's d",
-      forge("graph", i32(graphEnd + 24, 4), u64(graphEnd + 57, 48n)),
-      /a graph of 12/,
+      "storage's rows",
+      forge("graph", u64(graphEnd + 28, 11n), u64(graphEnd + 57, 33n)),
+      /a graph of 12 vectors of 3 \(metric 1\) has 11/,
     ],
     ["walked", forge("IVF graph", i32(QUANTIZER + D, 2)), /a graph of 4 vectors of 2/],
     ["map's d", forge("map", i32(D, 4)), /a map of 12 vectors of 4/],
