@@ -27,6 +27,10 @@ export type {
   CodeLists,
   CodeStore,
   FlatStore,
+  HNSWGraph,
+  HNSWOptions,
+  HNSWSearch,
+  HNSWStore,
   InvertedLists,
   IVFStore,
   Neighbors,
@@ -56,6 +60,7 @@ export type { InitMethod } from "./lib/index/clustering_init.ts";
 export { indexFactory, reverseIndexFactory } from "./lib/index/factory.ts";
 export { IndexFlat, IndexFlatIP, IndexFlatL2 } from "./lib/index/flat.ts";
 export { IndexFlatCodes } from "./lib/index/flat_codes.ts";
+export { type HNSWParameters, type HNSWParts, IndexHNSWFlat } from "./lib/index/hnsw.ts";
 export { IndexIDMap, IndexIDMap2 } from "./lib/index/id_map.ts";
 export {
   type CheckedSearch,

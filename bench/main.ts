@@ -14,6 +14,7 @@ import { ffiSuite } from "./ffi_bench.ts";
 import { flatSuite } from "./flat_bench.ts";
 import { gemmVariantsSuite, gemvSuite } from "./gemv_bench.ts";
 import { gpuSuite } from "./gpu_bench.ts";
+import { hnswSuite } from "./hnsw_bench.ts";
 import { ivfSuite } from "./ivf_bench.ts";
 import { type JournalResult, printExperiment } from "./journal.ts";
 import { faissRivals } from "./journal_rivals.ts";
@@ -28,6 +29,7 @@ import type { Suite } from "./suite.ts";
 const SUITES: Record<string, Suite> = {
   flat: flatSuite,
   ivf: ivfSuite,
+  hnsw: hnswSuite,
   kmeans: kmeansSuite,
   ffi: ffiSuite,
   gpu: gpuSuite,

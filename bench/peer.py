@@ -89,6 +89,33 @@ def brute_force(request):
     indexes[request["name"]] = index
 
 
+def graph(request):
+    """Builds a graph with one of the libraries; returns the milliseconds that took."""
+    base = np.array(arrays[request["base"]])
+    (n, d), way, m, ef = base.shape, request["way"], request["M"], request["efConstruction"]
+    if way["engine"] == "hnswlib":
+        import hnswlib
+
+        index = hnswlib.Index(space="l2", dim=d)
+        index.init_index(max_elements=n, M=m, ef_construction=ef)
+        start = time.perf_counter()
+        index.add_items(base, num_threads=way["threads"])
+    elif way["engine"] == "usearch":
+        import usearch.index as usearch
+
+        index = usearch.Index(ndim=d, metric="l2sq", dtype="f32", connectivity=m, expansion_add=ef)
+        start = time.perf_counter()
+        index.add(np.arange(n), base, threads=way["threads"])
+    else:
+        configure(way)
+        index = faiss.IndexHNSWFlat(d, m)
+        index.hnsw.efConstruction = ef
+        start = time.perf_counter()
+        index.add(base)
+    indexes[request["name"]] = index
+    return (time.perf_counter() - start) * 1e3
+
+
 def free(_):
     indexes.clear()
     arrays.clear()
@@ -103,6 +130,15 @@ def searcher(request):
     """A function of a query matrix."""
     way, k = request["way"], request["k"]
     configure(way)
+    if way["engine"] == "usearch" and "efSearch" in request:
+        graph = indexes[request["index"]]
+        graph.expansion_search = request["efSearch"]
+
+        def walk(x):
+            found = graph.search(x, k, threads=way["threads"])
+            return np.atleast_2d(found.distances), np.atleast_2d(found.keys)
+
+        return walk
     if way["engine"] == "usearch":
         import usearch.index as usearch
 
@@ -116,6 +152,8 @@ def searcher(request):
         return search
     index = indexes[request["index"]]
     if way["engine"] == "hnswlib":
+        if "efSearch" in request:
+            index.set_ef(request["efSearch"])
         return lambda x: index.knn_query(x, k, num_threads=way["threads"])[::-1]
     if "nprobe" in request:
         index.nprobe = request["nprobe"]
@@ -173,4 +211,4 @@ def kmeans(request):
 
 
 if __name__ == "__main__":
-    serve(hello, array, flat, factory, read, brute_force, free, timed, result, kmeans, features)
+    serve(hello, array, flat, factory, read, brute_force, graph, free, timed, result, kmeans, features)

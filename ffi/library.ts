@@ -12,6 +12,7 @@ import { factorSymbols } from "./factor.ts";
 import { flatSymbols } from "./flat.ts";
 import { gemmSymbols } from "./gemm.ts";
 import { gpuSymbols } from "./gpu.ts";
+import { hnswSymbols } from "./hnsw.ts";
 import { ivfSymbols } from "./ivf.ts";
 import { kmeansSymbols } from "./kmeans.ts";
 import { cachedLibrary, checkoutLibrary } from "./paths.ts";
@@ -77,6 +78,7 @@ export const symbols = {
   ...flatSymbols,
   ...ivfSymbols,
   ...codesSymbols,
+  ...hnswSymbols,
   ...distanceSymbols,
   ...kmeansSymbols,
   ...factorSymbols,

@@ -39,7 +39,7 @@ export interface SearchRecord {
   radius: number;
   /** Handle of the selector, or 0. */
   selector: number;
-  /** Lists a query. */
+  /** Lists a query; of an HNSW graph, ef. */
   nprobe: number;
   /** Queries. */
   nq: number;

@@ -11,7 +11,7 @@ import {
   SIZES_BYTES,
   sizesRecord,
 } from "../ffi/record.ts";
-import { variantNames } from "../lib/backend/cpu/native.ts";
+import { hnswVariantNames, variantNames } from "../lib/backend/cpu/native.ts";
 import { Metric } from "../lib/metric.ts";
 import { type Field, parseHeader } from "./header.ts";
 
@@ -57,7 +57,7 @@ Deno.test("parseHeader() finds the functions, structs and enums", () => {
       "mf_sizes",
     ],
   );
-  const enums = Object.keys(header.enums).filter((name) => !name.startsWith("mf_linalg_"));
+  const enums = Object.keys(header.enums).filter((name) => !/^mf_(linalg|hnsw)_/.test(name));
   assert.deepEqual(enums.sort(), [
     "mf_codec_kind",
     "mf_gpu_command",
@@ -192,4 +192,11 @@ Deno.test("Status has the header's numbers", () => {
 Deno.test("variantNames follow the header's bits", () => {
   const bits = Object.fromEntries(variantNames.map((name, bit) => [plain(name), 1 << bit]));
   assert.deepEqual(bits, plainKeys(header.enums.mf_variant!));
+});
+
+Deno.test("hnswVariantNames are the header's bits", () => {
+  const bits = Object.entries(hnswVariantNames).map((
+    [bit, name],
+  ) => [plain(name), 1 << Number(bit)]);
+  assert.deepEqual(Object.fromEntries(bits), plainKeys(header.enums.mf_hnsw_variant!));
 });

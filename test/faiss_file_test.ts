@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { ResidualLists } from "../lib/backend/backend.ts";
+import type { HNSWOptions, ResidualLists } from "../lib/backend/backend.ts";
 import { createReferenceBackend } from "../lib/backend/reference/mod.ts";
 import type { CodecSpec } from "../lib/codec/codec.ts";
 import { FormatError } from "../lib/errors.ts";
@@ -116,7 +116,7 @@ Deno.test("readIndex() names the file, the byte and the kind that is missing", a
   const path = `${directory}/pq.faiss`;
   const cases: [string, string][] = [
     ["IwPf", "at byte 0: IwPf (IndexIVFPQFastScan) is not available yet"],
-    ["IHNf", "at byte 0: IHNf (IndexHNSW) is not available yet"],
+    ["IHNs", "at byte 0: IHNs (IndexHNSW) is not available yet"],
     ["IBxF", "at byte 0: IBxF (IndexBinaryFlat) is not available yet"],
     ["null", "at byte 0: null (no index) is not available yet"],
     ["what", 'at byte 0: "what" is no kind of index'],
@@ -162,6 +162,7 @@ Deno.test("stores are disposed of when reading fails", async () => {
     createCodes: (spec: CodecSpec) => count(backend.createCodes(spec)),
     createCodeLists: (spec: CodecSpec, nlist: number, residual?: ResidualLists) =>
       count(backend.createCodeLists(spec, nlist, residual)),
+    createHNSW: (options: HNSWOptions) => count(backend.createHNSW(options)),
   });
   for (const [kind, index] of await everyKind(backend)) {
     const bytes = await serializeIndex(index);

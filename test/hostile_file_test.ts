@@ -25,6 +25,11 @@ const QUANTIZER_ROWS = 12;
 const DIRECT_MAP = QUANTIZER + 45 + 4 * QUANTIZER_ROWS;
 const LISTS = DIRECT_MAP + 9;
 const SIZES = LISTS + 32;
+// Of a graph of 12 nodes with M = 2: 29 levels are likely enough.
+const GRAPH_SIZES = 37 + 8 + 8 * 29;
+const GRAPH_LEVELS = GRAPH_SIZES + 8 + 4 * 30;
+const GRAPH_OFFSETS = GRAPH_LEVELS + 8 + 4 * 12;
+const GRAPH_LINKS = GRAPH_OFFSETS + 8 + 8 * 13;
 // Of the sparse one, whose quantizer has 5 rows.
 const SPARSE = QUANTIZER + 45 + 4 * 15 + 9 + 32;
 
@@ -118,6 +123,12 @@ Deno.test("deserializeIndex() refuses claims of size without taking memory for t
     cases.push([`a quantizer of ${n}`, forge("SQ6", u64(SQ_D, n))]);
     cases.push([`codes of ${n} bytes in lists`, forge("IVF SQ8", u64(SQ_LISTS, n))]);
     cases.push([`${n} direct map entries`, forge("IVF full", u64(DIRECT_MAP + 1, n))]);
+    cases.push([`${n} nodes`, forge("graph", u64(NTOTAL, n))]);
+    cases.push([`${n} probabilities`, forge("graph", u64(37, n))]);
+    cases.push([`${n} levels`, forge("graph", u64(GRAPH_LEVELS, n))]);
+    cases.push([`${n} nodes with levels`, forge("graph", u64(NTOTAL, n), u64(GRAPH_LEVELS, n))]);
+    cases.push([`${n} offsets`, forge("graph", u64(GRAPH_OFFSETS, n))]);
+    cases.push([`${n} links`, forge("graph", u64(GRAPH_LINKS, n))]);
   }
   for (const d of [0, -1, 2 ** 31 - 1, -(2 ** 31), 2 ** 20 + 1]) {
     for (const kind of files.keys()) cases.push([`${kind} with d ${d}`, forge(kind, i32(D, d))]);
@@ -143,6 +154,14 @@ Deno.test("deserializeIndex() refuses fields that contradict each other", async 
   const ofIVF = files.get("map2 of IVF")!;
   // The last bytes of the wrapped index are ids, just before the map's length.
   const inner = ofIVF.length - 12 * 8 - 8;
+  const graph = new DataView(files.get("graph")!.buffer);
+  const graphEnd = GRAPH_LINKS + 8 + 4 * Number(graph.getBigUint64(GRAPH_LINKS, true));
+  const levels = Array.from(
+    { length: 12 },
+    (_, i) => graph.getInt32(GRAPH_LEVELS + 8 + 4 * i, true),
+  );
+  const ground = levels.indexOf(1);
+  assert(ground >= 0 && Math.max(...levels) > 1, "there are levels to confuse");
   const cases: [string, Uint8Array, RegExp][] = [
     ["not canonical", forge("flat L2", u8(IS_TRAINED, 2)), /is_trained is 2, not 0 or 1/],
     ["untrained flat", forge("flat L2", u8(IS_TRAINED, 0)), /marked as not trained/],
@@ -205,6 +224,27 @@ Deno.test("deserializeIndex() refuses fields that contradict each other", async 
     ["codes by L1", forge("SQ6", i32(METRIC, 2)), /codes are compared by L1/],
     ["lists' code size", forge("IVF SQ8", u64(SQ_LISTS, 4n)), /codes have 4 bytes, unlike/],
     ["by_residual", forge("IVF SQ8", u8(SQ_LISTS + 8, 2)), /by_residual is 2, not 0 or 1/],
+    ["M 1", forge("graph", i32(GRAPH_SIZES + 12, 2)), /M is 1, not 2 to 1024/],
+    ["M 3", forge("graph", i32(GRAPH_SIZES + 12, 6)), /levels have \[0,6,6,8.*links, not \[0,6,9/],
+    ["no level", forge("graph", i32(GRAPH_LEVELS + 12, 0)), /node 1 is on 0 levels of 29/],
+    ["too high", forge("graph", i32(GRAPH_LEVELS + 12, 30)), /node 1 is on 30 levels of 29/],
+    ["higher", forge("graph", i32(GRAPH_LEVELS + 8, 29)), /links of node 1 are at \d+, not 60/],
+    ["offset", forge("graph", u64(GRAPH_OFFSETS + 8, 4n)), /links of node 0 are at 4, not 0/],
+    ["link to 12", forge("graph", i32(GRAPH_LINKS + 8, 12)), /node 0 has a link to 12 on level 0/],
+    ["link to -2", forge("graph", i32(GRAPH_LINKS + 8, -2)), /node 0 has a link to -2 on level 0/],
+    ["entry", forge("graph", i32(graphEnd, 12)), /the entry point is 12 of 12 nodes/],
+    ["entry -1", forge("graph", i32(graphEnd, -1)), /the entry point is -1 of 12 nodes/],
+    ["top", forge("graph", i32(graphEnd + 4, 28)), /the highest level is 28, that of all nodes/],
+    ["low entry", forge("graph", i32(graphEnd, ground)), /that of the entry 0$/],
+    ["efConstruction", forge("graph", i32(graphEnd + 8, 0)), /efConstruction is 0/],
+    ["efSearch", forge("graph", i32(graphEnd + 12, -5)), /efSearch is -5/],
+    ["storage", forge("graph", u8(graphEnd + 20, 0x4a)), /has its vectors in "JxF2"/],
+    [
+      "storage's rows",
+      forge("graph", u64(graphEnd + 28, 11n), u64(graphEnd + 57, 33n)),
+      /a graph of 12 vectors of 3 \(metric 1\) has 11/,
+    ],
+    ["walked", forge("IVF graph", i32(QUANTIZER + D, 2)), /a graph of 4 vectors of 2/],
     ["map's d", forge("map", i32(D, 4)), /a map of 12 vectors of 4/],
   ];
   for (const [what, bytes, message] of cases) {

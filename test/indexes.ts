@@ -8,6 +8,7 @@ import type { Backend } from "../lib/backend/backend.ts";
 import { QuantizerType } from "../lib/codec/quantizer_type.ts";
 import type { Index } from "../lib/index/index.ts";
 import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "../lib/index/flat.ts";
+import { IndexHNSWFlat } from "../lib/index/hnsw.ts";
 import { IndexIDMap, IndexIDMap2 } from "../lib/index/id_map.ts";
 import { IndexIVFFlat } from "../lib/index/ivf_flat.ts";
 import { IndexIVFPQ, IndexPQ } from "../lib/index/product_quantizer.ts";
@@ -61,6 +62,22 @@ export async function everyKind(backend: Backend): Promise<Map<string, Index>> {
   const untrained = new IndexIVFFlat(new IndexFlatL2(d, { backend }), d, 4);
   untrained.ownFields = true;
   kinds.set("IVF full", full).set("IVF sparse", sparse).set("IVF untrained", untrained);
+
+  const graph = new IndexHNSWFlat(d, 2, Metric.L2, { backend });
+  const graphIP = new IndexHNSWFlat(d, 4, Metric.InnerProduct, { backend });
+  for (const index of [graph, graphIP]) await index.add(x);
+  graph.hnsw.efSearch = 7;
+  kinds.set("graph", graph).set("graph IP", graphIP);
+  kinds.set("graph empty", new IndexHNSWFlat(d, 3, Metric.Cosine, { backend }));
+  const walked = new IndexIVFFlat(new IndexHNSWFlat(d, 2, Metric.L2, { backend }), d, 4);
+  walked.ownFields = true;
+  await walked.quantizer.add(x.subarray(0, 4 * d));
+  const found = new IndexIVFFlat(walked.quantizer, d, 4);
+  walked.ownFields = false;
+  walked.dispose();
+  found.ownFields = true;
+  await found.add(x);
+  kinds.set("IVF graph", found);
 
   const map = new IndexIDMap(new IndexFlatL2(d, { backend }));
   const map2 = new IndexIDMap2(await ivf(backend, x, d, 4));

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import type { Index } from "../lib/index/index.ts";
 import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "../lib/index/flat.ts";
+import { IndexHNSWFlat } from "../lib/index/hnsw.ts";
 import { IndexIDMap, IndexIDMap2 } from "../lib/index/id_map.ts";
 import { IndexIVFFlat } from "../lib/index/ivf_flat.ts";
 import {
@@ -86,7 +87,9 @@ Deno.test("files written by faiss are read, and give its labels and distances", 
     using index = await readIndex(`${path}.faiss`);
     const queries = await readNpy(`${directory}/${name.split("_")[0]}.npy`);
     await assertFinds(index, queries.data as Float32Array, path);
-    if (index.ntotal >= K) await assertWithin(index, queries.data as Float32Array, path);
+    if (index.ntotal >= K && !name.includes("HNSW")) {
+      await assertWithin(index, queries.data as Float32Array, path);
+    }
     // Ours drops direct maps, and an nprobe above nlist.
     if (/array|hashtable|all$/.test(name)) continue;
     assert.deepEqual(await serializeIndex(index), await Deno.readFile(`${path}.faiss`), name);
@@ -120,6 +123,21 @@ Deno.test("files written here are read by faiss and numpy, and give our results"
     index.nprobe = 4;
     indexes.set(`IVF${metricName(metric)}`, index);
   }
+  for (const metric of [Metric.L2, Metric.InnerProduct, Metric.L1]) {
+    const index = new IndexHNSWFlat(d, 6, metric);
+    await index.add(x.subarray(0, 500 * d));
+    await index.removeIds((id) => id % 4n === 0n);
+    await index.updateVectors([5, 6], x.subarray(300 * d, 302 * d));
+    await index.add(x.subarray(500 * d));
+    indexes.set(`HNSW${metricName(metric)}`, index);
+  }
+  indexes.set("HNSWempty", new IndexHNSWFlat(d, 16));
+  const walked = new IndexIVFFlat(new IndexHNSWFlat(d, 4), d, 16);
+  walked.ownFields = true;
+  await walked.train(x);
+  await walked.add(x);
+  walked.nprobe = 3;
+  indexes.set("IVFwalked", walked);
   const sparse = new IndexIVFFlat(new IndexFlatL2(d), d, 16);
   await sparse.train(x);
   await sparse.add(x.subarray(0, 2 * d));

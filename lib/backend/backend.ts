@@ -175,6 +175,69 @@ export interface ResidualLists {
   centroids: Float32Array;
 }
 
+/** What an {@linkcode HNSWStore} is made for. */
+export interface HNSWOptions {
+  /** Dimension. */
+  d: number;
+  /** Links of a row on each level above the ground, where it has twice as many. */
+  m: number;
+  /** How rows are compared. */
+  metric: Metric;
+  /** `p` of {@linkcode Metric.Lp}; 0 otherwise. */
+  metricArg: number;
+}
+
+/** Links between the rows of an {@linkcode HNSWStore}, as FAISS lays them out. */
+export interface HNSWGraph {
+  /** Highest level of each row, from 0. */
+  levels: Uint8Array;
+  /** Row by row `2m` links on the ground, then `m` on each level up to its highest; −1 pads. */
+  links: Int32Array;
+  /** The row where searches start: one of the highest level; −1 where there are no rows. */
+  entry: number;
+}
+
+/** How an {@linkcode HNSWStore} is searched. */
+export interface HNSWSearch extends StoreSearch {
+  /** Rows that a search keeps while it looks for nearer ones; at least k count. */
+  efSearch: number;
+}
+
+/**
+ * Rows in order of arrival, and a graph over them that finds near ones (hierarchical navigable
+ * small world). A row's id is its position.
+ */
+export interface HNSWStore extends Disposable {
+  /** Dimension. */
+  readonly d: number;
+  /** Rows held. */
+  readonly count: number;
+  /** Links that its rows have room for, on all levels. */
+  readonly links: number;
+  /** Appends rows, each linked on its level and below, by searches that keep `efConstruction`. */
+  add(x: Float32Array, levels: Uint8Array, efConstruction: number): Promise<void>;
+  /** Appends rows without links, to a store without a graph: {@linkcode restore} brings it. */
+  addRows(x: Float32Array): Promise<void>;
+  /** Takes over the graph of the rows that {@linkcode addRows} appended. */
+  restore(graph: HNSWGraph): Promise<void>;
+  /** A copy of the graph. */
+  graph(): HNSWGraph;
+  /** Replaces rows where they are; their links and those to them change, no others. */
+  update(rows: BigInt64Array, x: Float32Array, efConstruction: number): Promise<void>;
+  /** Removes rows: those linked to them get other links, later ones move down. Returns how many. */
+  remove(selector: IDSelector): Promise<number>;
+  /** Removes every row. */
+  clear(): void;
+  /** Copies the given rows into `out`. */
+  gather(rows: BigInt64Array, out: Float32Array): void;
+  /** About the nearest `k` rows of each query; exactly where looking at all of them costs less. */
+  search(queries: Float32Array, k: number, how: HNSWSearch): Promise<Neighbors>;
+  /** {@linkcode search}, on this thread. */
+  searchSync(queries: Float32Array, k: number, how: HNSWSearch): Neighbors;
+  /** Rows strictly within `radius`: all of them are looked at. */
+  rangeSearch(queries: Float32Array, radius: number, how: StoreSearch): Promise<RangeNeighbors>;
+}
+
 /** Rows that stay where they are compared, for k-means. */
 export interface ResidentRows extends Disposable {
   /** The nearest centroid of each row, by squared L2 or, for the other two, larger is nearer. */
@@ -211,6 +274,12 @@ export interface Backend {
   createCodes(spec: CodecSpec): CodeStore;
   /** New, empty inverted lists of codes. */
   createCodeLists(spec: CodecSpec, nlist: number, residual?: ResidualLists): CodeLists;
+  /**
+   * A new, empty graph of rows.
+   *
+   * @throws {UnsupportedError} On a GPU.
+   */
+  createHNSW(options: HNSWOptions): HNSWStore;
   /** All distances between rows of `x` and rows of `y`, `nx × ny`. */
   pairwise(
     x: Float32Array,

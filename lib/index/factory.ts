@@ -7,8 +7,15 @@
 import { UnsupportedError } from "../errors.ts";
 import { Metric } from "../metric.ts";
 import { isCodes, makeCodes, makeIVFCodes } from "./factory_codes.ts";
-import { laterIndex, laterIVFCode, laterQuantizer, laterTransform } from "./factory_tokens.ts";
+import {
+  laterHNSW,
+  laterIndex,
+  laterIVFCode,
+  laterQuantizer,
+  laterTransform,
+} from "./factory_tokens.ts";
 import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "./flat.ts";
+import { IndexHNSWFlat } from "./hnsw.ts";
 import { IndexIDMap, IndexIDMap2 } from "./id_map.ts";
 import type { Index, IndexOptions } from "./index.ts";
 import type { IndexIVF } from "./ivf.ts";
@@ -18,8 +25,8 @@ const idMaps = { IDMap: IndexIDMap, IDMap2: IndexIDMap2 } as const;
 
 /**
  * An index by its factory string: `Flat`, `PQ<M>x<nbits>`, `SQ8` and its like, and these after
- * `IVF<n>,` or `IVF<n>(<quantizer>),` (`n` may end in `k` or `M`; `nbits` is 8 if left out), and
- * `IDMap` or `IDMap2` before or after all of these.
+ * `IVF<n>,`, `IVF<n>_HNSW<M>,` or `IVF<n>(<quantizer>),` (`n` may end in `k` or `M`; `nbits` is 8 if left
+ * out), `HNSW<M>` or `HNSW<M>,Flat`, and `IDMap` or `IDMap2` before or after all of these.
  *
  * @param d Dimension.
  * @param description FAISS's factory string.
@@ -62,13 +69,16 @@ export function indexFactory(
       return owning(new idMaps[name](wrapped));
     }
     if (first === "Flat" && rest.length === 0) return makeFlat(d, metric, options);
+    const graph = /^HNSW(\d*)(_Flat)?$/.exec(first);
+    if (graph && (rest.length === 0 || rest.join() === "Flat" && graph[2] === undefined)) {
+      return new IndexHNSWFlat(d, Number(graph[1] || 32), metric, options);
+    }
     const codes = rest.length === 0 ? makeCodes(first, d, metric, options) : undefined;
     if (codes !== undefined) return codes;
-    const list = /^IVF(\d+)([kM]?)(?:\((.*)\))?$/.exec(first);
+    const list = /^IVF(\d+)([kM]?)(?:\((.*)\)|_(HNSW\d*))?$/.exec(first);
     if (list && rest.length === 1) {
       const nlist = Number(list[1]) * { "": 1, k: 1024, M: 1024 ** 2 }[list[2] as "" | "k" | "M"];
-      const quantizer = () =>
-        list[3] === undefined ? makeFlat(d, metric, options) : make(splitTokens(list[3]));
+      const quantizer = () => make(splitTokens(list[3] ?? list[4] ?? "Flat"));
       if (rest[0] === "Flat") {
         return owning(new IndexIVFFlat(quantizer(), d, nlist, metric, options));
       }
@@ -108,6 +118,12 @@ function splitTokens(description: string): string[] {
 /** The error that names the first token which cannot be made. */
 function explain(description: string, tokens: string[]): Error {
   const afterIVF = tokens[0]!.startsWith("IVF");
+  const storage = laterHNSW(tokens);
+  if (storage !== undefined) {
+    return new UnsupportedError(
+      `Cannot parse "${description}": ${tokens.join()} (${storage}) is not available yet`,
+    );
+  }
   for (const [i, token] of tokens.entries()) {
     const later = laterTransform(token) ?? laterQuantizer(token) ??
       (afterIVF ? laterIVFCode(token) : undefined) ?? laterIndex(token);
@@ -116,7 +132,9 @@ function explain(description: string, tokens: string[]): Error {
         `Cannot parse "${description}": ${token} (${later}) is not available yet`,
       );
     }
-    const available = /^(Flat|IVF\d+[kM]?(\(.*\))?|IDMap2?)$/.test(token) || isCodes(token);
+    const available =
+      /^(Flat|IVF\d+[kM]?(\(.*\)|_HNSW\d*)?|HNSW\d*(_Flat)?|IDMap2?)$/.test(token) ||
+      isCodes(token);
     const reason = available ? `token "${token}" is out of place` : `unknown token "${token}"`;
     const inPlace = i === 0
       ? available

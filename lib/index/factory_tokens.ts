@@ -22,7 +22,6 @@ const transforms: Table = [
 ];
 
 const quantizers: Table = [
-  [/^IVF\d+[kM]?_HNSW\d*$/, "IndexHNSWFlat quantizer"],
   [/^IVF\d+[kM]?_NSG\d+$/, "IndexNSGFlat quantizer"],
   [/^IVF\d+[kM]?_SVSVamana\d*(_.+)?$/, "IndexSVSVamana quantizer"],
   [/^IMI2x\d+$/, "MultiIndexQuantizer"],
@@ -67,11 +66,18 @@ const indexes: Table = [
   [/^RaBitQ[1-9]?$/, "IndexRaBitQ"],
   [/^RaBitQfs[1-9]?(_\d+)?$/, "IndexRaBitQFastScan"],
   [/^EDEN[1-8]?(BIASED|BIAS)?$/, "IndexEDEN"],
-  [/^HNSW\d*(_.+)?$/, "IndexHNSW"],
   [/^NSG\d*(_.+)?$/, "IndexNSG"],
   [/^SVSFlat$/, "IndexSVSFlat"],
   [/^SVSVamana\d+$/, "IndexSVSVamana"],
   [/^SVSIVF\d+$/, "IndexSVSIVF"],
+];
+
+/** What follows `HNSW<M>,` or `HNSW<M>_`. */
+const graphStorages: Table = [
+  [/^FlatPanorama\d*$/, "IndexHNSWFlatPanorama"],
+  [SCALAR, "IndexHNSWSQ"],
+  [/^PQ\d+(x\d+)?(np)?$/, "IndexHNSWPQ"],
+  [/^(\d+|2x\d+)\+PQ\d+$/, "IndexHNSW2Level"],
 ];
 
 function lookUp(table: Table, token: string): string | undefined {
@@ -96,4 +102,10 @@ export function laterIVFCode(token: string): string | undefined {
 /** The class of an index of its own, or around another. */
 export function laterIndex(token: string): string | undefined {
   return lookUp(indexes, token);
+}
+
+/** The class of a graph over other storage than flat vectors. */
+export function laterHNSW(tokens: readonly string[]): string | undefined {
+  const storage = /^HNSW\d*[,_](.+)$/.exec(tokens.join())?.[1];
+  return storage === undefined ? undefined : lookUp(graphStorages, storage);
 }

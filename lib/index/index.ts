@@ -38,6 +38,8 @@ export interface SearchParameters {
   signal?: AbortSignal | undefined;
   /** Lists that an IVF index looks at; by default its own `nprobe`. */
   nprobe?: number | undefined;
+  /** Vectors that an HNSW index keeps while it looks for nearer ones; by default its own. */
+  efSearch?: number | undefined;
   /** How an IVF index searches its quantizer. */
   quantizerParams?: SearchParameters | undefined;
 }

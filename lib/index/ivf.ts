@@ -109,7 +109,9 @@ export abstract class IndexIVF extends Index {
     const quantizer = this.quantizer.factoryString();
     const code = this.codeName();
     if (quantizer === undefined || code === undefined) return undefined;
-    return `IVF${this.nlist}${quantizer === "Flat" ? "" : `(${quantizer})`},${code}`;
+    const graph = /^(HNSW\d+),Flat$/.exec(quantizer)?.[1];
+    const coarse = quantizer === "Flat" ? "" : graph ? `_${graph}` : `(${quantizer})`;
+    return `IVF${this.nlist}${coarse},${code}`;
   }
 
   /** @internal */

@@ -26,7 +26,7 @@ export const UNAVAILABLE: ReadonlyMap<string, string> = new Map(
     IndexRaBitQ: ["Ixrq", "Ixrr"],
     IndexRaBitQFastScan: ["Irfs", "Irfn"],
     IndexEDEN: ["IxEe"],
-    IndexHNSW: ["IH00", "IHNf", "IHNp", "IHNs", "IHN2"],
+    IndexHNSW: ["IH00", "IHNp", "IHNs", "IHN2"],
     IndexHNSWCagra: ["IHNc", "IHc2"],
     IndexHNSWFlatPanorama: ["IHfP"],
     IndexNSG: ["INSf", "INSp", "INSs"],

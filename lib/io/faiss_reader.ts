@@ -2,11 +2,13 @@ import type { Backend } from "../backend/backend.ts";
 import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "../index/flat.ts";
 import { IndexIDMap, IndexIDMap2 } from "../index/id_map.ts";
 import type { Index } from "../index/index.ts";
+import { IndexHNSWFlat } from "../index/hnsw.ts";
 import { IndexIVFFlat } from "../index/ivf_flat.ts";
 import { Metric } from "../metric.ts";
 import type { ByteReader } from "./byte_reader.ts";
 import { checkFinite } from "./faiss_checks.ts";
 import { chunkRows, MAX_DIMENSION, UNAVAILABLE } from "./faiss_codes.ts";
+import { readGraph } from "./faiss_hnsw.ts";
 import { type ListsExpected, readLists, skipDirectMap } from "./faiss_lists.ts";
 import { readIVFPQ, readPQ } from "./faiss_product.ts";
 import { readIVFSQ, readSQ } from "./faiss_scalar.ts";
@@ -54,6 +56,8 @@ export async function readRecord(place: Place): Promise<Index> {
       return await readSQ(place);
     case "IwSq":
       return await readIVFSQ(place);
+    case "IHNf":
+      return await readHNSW(place);
     case "IxMp":
     case "IxM2":
       // Also what bounds the recursion.
@@ -93,9 +97,11 @@ export async function readHeader(reader: ByteReader): Promise<Header> {
   return { d, ntotal: Number(ntotal), isTrained, metric: metric as Metric, metricArg };
 }
 
-async function readFlat({ reader, backend }: Place, code: string): Promise<IndexFlat> {
+/** Header of a flat index, after which its vectors follow. */
+async function readFlatHeader(reader: ByteReader, code: string): Promise<Header> {
   const at = reader.offset;
-  const { d, ntotal, isTrained, metric, metricArg } = await readHeader(reader);
+  const header = await readHeader(reader);
+  const { d, ntotal, isTrained, metric } = header;
   if (
     code === "IxF2" && metric !== Metric.L2 || code === "IxFI" && metric !== Metric.InnerProduct
   ) {
@@ -106,6 +112,30 @@ async function readFlat({ reader, backend }: Place, code: string): Promise<Index
   if (BigInt(length) !== BigInt(ntotal) * BigInt(d)) {
     reader.fail(`${length} numbers where ${ntotal} vectors of ${d} are needed`, reader.offset - 8);
   }
+  return header;
+}
+
+/** Hands over the vectors of a flat index, many at a time. */
+async function readRows(
+  reader: ByteReader,
+  { d, ntotal, metric }: Header,
+  add: (x: Float32Array<ArrayBuffer>) => Promise<void>,
+): Promise<void> {
+  const allowNaN = metric === Metric.NaNEuclidean;
+  const rows = chunkRows(d, ntotal);
+  const chunk = new Float32Array(Math.min(rows, ntotal) * d);
+  for (let row = 0; row < ntotal; row += rows) {
+    const part = chunk.subarray(0, Math.min(rows, ntotal - row) * d);
+    const start = reader.offset;
+    await reader.fill(part, "the vectors");
+    checkFinite(reader, part, d, allowNaN, start, (i) => `row ${row + i}`);
+    await add(part);
+  }
+}
+
+async function readFlat({ reader, backend }: Place, code: string): Promise<IndexFlat> {
+  const header = await readFlatHeader(reader, code);
+  const { d, metric, metricArg } = header;
   using stack = new DisposableStack();
   const options = { metricArg, backend };
   const index = stack.use(
@@ -115,16 +145,7 @@ async function readFlat({ reader, backend }: Place, code: string): Promise<Index
       ? new IndexFlatIP(d, options)
       : new IndexFlat(d, metric, options),
   );
-  const allowNaN = metric === Metric.NaNEuclidean;
-  const rows = chunkRows(d, ntotal);
-  const chunk = new Float32Array(Math.min(rows, ntotal) * d);
-  for (let row = 0; row < ntotal; row += rows) {
-    const part = chunk.subarray(0, Math.min(rows, ntotal - row) * d);
-    const start = reader.offset;
-    await reader.fill(part, "the vectors");
-    checkFinite(reader, part, d, allowNaN, start, (i) => `row ${row + i}`);
-    await index.store.add(part, allowNaN);
-  }
+  await readRows(reader, header, (x) => index.store.add(x, metric === Metric.NaNEuclidean));
   stack.move();
   return index;
 }
@@ -137,7 +158,7 @@ export interface IVFHeader extends Header {
   /** What the lists have to agree with, but for the size of codes. */
   lists: Omit<ListsExpected, "codeSize">;
   /** The index that finds the lists; the caller disposes of it. */
-  quantizer: IndexFlat;
+  quantizer: IndexFlat | IndexHNSWFlat;
 }
 
 /** Reads all of an index with inverted lists that comes before what is special to it. */
@@ -200,10 +221,44 @@ async function readIVFFlat(place: Place): Promise<IndexIVFFlat> {
   return index;
 }
 
-/** Only a flat one: its labels are list numbers by construction. */
-async function readQuantizer(reader: ByteReader, backend: Backend): Promise<IndexFlat> {
+/** A graph, and then the flat index that holds its vectors. */
+async function readHNSW({ reader, backend }: Place): Promise<IndexHNSWFlat> {
+  const at = reader.offset;
+  const { d, ntotal, isTrained, metric, metricArg } = await readHeader(reader);
+  if (!isTrained) reader.fail("a graph is marked as not trained", at);
+  const { graph, hnsw } = await readGraph(reader, ntotal);
+  using stack = new DisposableStack();
+  const store = stack.use(backend.createHNSW({ d, m: hnsw.M, metric, metricArg }));
+  const storageAt = reader.offset;
+  const code = await reader.text(4, "the kind of storage");
+  if (code !== "IxF2" && code !== "IxFI" && code !== "IxFl") {
+    reader.fail(`IHNf has its vectors in ${JSON.stringify(code)}, not in a flat index`, storageAt);
+  }
+  const flat = await readFlatHeader(reader, code);
+  if (
+    flat.d !== d || flat.ntotal !== ntotal || flat.metric !== metric || flat.metricArg !== metricArg
+  ) {
+    reader.fail(
+      `a graph of ${ntotal} vectors of ${d} (metric ${metric}) has ${flat.ntotal} vectors of ` +
+        `${flat.d} (metric ${flat.metric})`,
+      storageAt,
+    );
+  }
+  await readRows(reader, flat, (x) => store.addRows(x));
+  if (ntotal > 0) await store.restore(graph);
+  const index = IndexHNSWFlat.fromParts({ d, metric, metricArg, hnsw, store }, backend);
+  stack.move();
+  return index;
+}
+
+/** One whose labels are list numbers by construction: they are positions. */
+async function readQuantizer(
+  reader: ByteReader,
+  backend: Backend,
+): Promise<IndexFlat | IndexHNSWFlat> {
   const at = reader.offset;
   const code = await reader.text(4, "the kind of quantizer");
+  if (code === "IHNf") return await readHNSW({ reader, backend });
   if (code === "IxF2" || code === "IxFI" || code === "IxFl") {
     return await readFlat({ reader, backend }, code);
   }

@@ -11,6 +11,7 @@ import { CpuCodeLists } from "./code_lists.ts";
 import { CpuCodec } from "./codec.ts";
 import { CpuCodeStore } from "./codes.ts";
 import { CpuFlatStore } from "./flat.ts";
+import { CpuHNSWStore } from "./hnsw.ts";
 import { CpuIVFStore } from "./ivf.ts";
 import { createCpuLinalg } from "./linalg/mod.ts";
 import { describeLibrary, setISA, setThreads } from "./native.ts";
@@ -43,6 +44,7 @@ export function createCpuBackend(): Backend {
     createCodec: (spec) => new CpuCodec(spec),
     createCodes: (spec) => new CpuCodeStore(spec),
     createCodeLists: (spec, nlist, residual) => new CpuCodeLists(spec, nlist, residual),
+    createHNSW: (options) => new CpuHNSWStore(options),
     pairwise,
     hamming,
     kmeansUpdate,

@@ -60,13 +60,21 @@ export const variantNames = [
   "table_f32",
 ] as const;
 
+/** Names of `mf_hnsw_variant`, by bit. */
+export const hnswVariantNames = { 24: "hnsw_walk", 25: "hnsw_filtered", 26: "hnsw_scan" } as const;
+
 /** A call's report, as indexes show it. */
 export function runInfo({ variants, threads, scanned, recomputed }: Report): RunInfo {
   return {
     backend: "cpu",
     engine: "native",
     isa: isa ?? describeLibrary().isa,
-    variants: variantNames.filter((_, bit) => variants & (1 << bit)),
+    variants: [
+      ...Object.entries(hnswVariantNames).flatMap(([bit, name]) =>
+        variants & (1 << Number(bit)) ? [name] : []
+      ),
+      ...variantNames.filter((_, bit) => variants & (1 << bit)),
+    ],
     threads,
     scanned,
     recomputed,

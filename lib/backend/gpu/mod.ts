@@ -4,8 +4,8 @@
  * @module
  */
 
-import { gpu, type GpuDevice } from "../../kernel/device.ts";
 import { UnsupportedError } from "../../errors.ts";
+import { gpu, type GpuDevice } from "../../kernel/device.ts";
 import { Metric } from "../../metric.ts";
 import type { Backend } from "../backend.ts";
 import { hamming, pairwise } from "./arrays.ts";
@@ -54,6 +54,9 @@ export function createGpuBackend(
     createCodec: noCodes,
     createCodes: noCodes,
     createCodeLists: noCodes,
+    createHNSW: () => {
+      throw new UnsupportedError("Cannot make an HNSW graph on a GPU: use the cpu backend");
+    },
     pairwise: (x, y, d, metric, metricArg) => pairwise(context, x, y, d, metric, metricArg),
     hamming: (x, y, codeSize, k) => hamming(context, x, y, codeSize, k),
     kmeansUpdate: (x, assign, weights, centroids, d) =>

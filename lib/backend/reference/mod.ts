@@ -13,6 +13,7 @@ import { ReferenceCodeStore } from "./codes.ts";
 import { distanceOf } from "./distance.ts";
 import { ReferenceFlatStore } from "./flat.ts";
 import { hamming } from "./hamming.ts";
+import { ReferenceHNSWStore } from "./hnsw.ts";
 import { ReferenceIVFStore } from "./ivf.ts";
 import { kmeansLeast, kmeansUpdate } from "./kmeans.ts";
 import { createReferenceLinalg } from "./linalg/mod.ts";
@@ -42,6 +43,7 @@ export function createReferenceBackend(): Backend {
     createCodec: (spec) => new ReferenceCodec(spec),
     createCodes: (spec) => new ReferenceCodeStore(spec),
     createCodeLists: (spec, nlist, residual) => new ReferenceCodeLists(spec, nlist, residual),
+    createHNSW: (options) => new ReferenceHNSWStore(options),
     pairwise: (x, y, d, metric, metricArg) => run(pairwise(x, y, d, metric, metricArg)),
     hamming: (x, y, codeSize, k) => run(hamming(x, y, codeSize, k)),
     kmeansUpdate: (x, assign, weights, centroids, d) =>

@@ -63,6 +63,11 @@ final class Flat {
     count += n
   }
 
+  /// Writes a row over another one.
+  func replace(_ row: Int, _ x: UnsafePointer<Float>) {
+    (rows.start + row * d).update(from: x, count: d)
+  }
+
   func append(_ other: Flat) throws {
     try rows.grow((count + other.count) * d, used: count * d)
     (rows.start + count * d).update(from: other.rows.start, count: other.count * d)

@@ -67,7 +67,7 @@ typedef struct mf_search {
   float metric_arg;   // p of Lp
   float radius;       // of a range search, as the caller sees distances
   uint32_t selector;  // handle, or 0 for every row
-  uint32_t nprobe;    // lists a query (IVF)
+  uint32_t nprobe;    // lists a query (IVF), or ef (HNSW)
   double nq;
   double k;
   double reserved;
@@ -196,6 +196,40 @@ int32_t mf_lists_search(const mf_search *search, const float *queries, const int
                         int64_t *labels, mf_call *call);
 int32_t mf_lists_range_search(const mf_search *search, const float *queries, const int64_t *probes, uint64_t *lims,
                               uint32_t *result, mf_call *call);
+// ---- hnsw: rows in order of arrival, as a flat store's, and a graph over them
+// What a search ran, beside mf_variant's bits.
+typedef enum mf_hnsw_variant {
+  MF_HNSW_WALK = 16777216,      // through the graph
+  MF_HNSW_FILTERED = 33554432,  // through all of it, keeping those selected
+  MF_HNSW_SCAN = 67108864,      // every row that may be found, as a flat store
+} mf_hnsw_variant;
+
+// m: links of a row on each level above the ground, where it has twice as many; 2 to 1,024.
+int32_t mf_hnsw_create(uint32_t d, uint32_t m, uint32_t metric, double metric_arg, uint32_t *hnsw, mf_call *call);
+// levels: of each row, from 0. The graph is the same however many threads make it.
+int32_t mf_hnsw_add(uint32_t hnsw, double n, const float *x, const uint8_t *levels, uint32_t ef_construction,
+                    mf_call *call);
+// Rows whose graph mf_hnsw_restore brings.
+int32_t mf_hnsw_add_rows(uint32_t hnsw, double n, const float *x, mf_call *call);
+// levels: of each row. links: row by row and level by level, those of the ground first, -1 pads; words of them.
+// entry: a row of the highest level, or -1 where there are no rows.
+int32_t mf_hnsw_restore(uint32_t hnsw, double words, double entry, const uint8_t *levels, const int32_t *links,
+                        mf_call *call);
+// sizes: rows, words, entry. Then, where there are levels and links for the first two, copies these.
+int32_t mf_hnsw_graph(uint32_t hnsw, double *sizes, uint8_t *levels, int32_t *links, mf_call *call);
+// Gives rows other numbers, and links that go with them.
+int32_t mf_hnsw_update(uint32_t hnsw, double n, const int64_t *rows, const float *x, uint32_t ef_construction,
+                       mf_call *call);
+// Rows that were linked to those that go get other links; later rows move down.
+int32_t mf_hnsw_remove(uint32_t hnsw, uint32_t selector, double *removed, mf_call *call);
+int32_t mf_hnsw_clear(uint32_t hnsw, mf_call *call);
+int32_t mf_hnsw_gather(uint32_t hnsw, double n, const int64_t *rows, float *x, mf_call *call);
+// nprobe: ef, the nodes that a walk keeps; at least k.
+int32_t mf_hnsw_search(const mf_search *search, const float *queries, float *distances, int64_t *labels,
+                       mf_call *call);
+// Looks at every row.
+int32_t mf_hnsw_range_search(const mf_search *search, const float *queries, uint64_t *lims, uint32_t *result,
+                             mf_call *call);
 
 // ---- plain arrays
 // distances: nx × ny, each as a search would return it.

@@ -1,0 +1,133 @@
+/** Symbols of HNSW graphs. @module */
+
+import { nonblocking } from "./symbol.ts";
+
+const add = {
+  parameters: [
+    "u32", // uint32_t hnsw
+    "f64", // double n
+    "buffer", // const float *x
+    "buffer", // const uint8_t *levels
+    "u32", // uint32_t ef_construction
+    "buffer", // mf_call *call
+  ],
+  result: "i32",
+} as const;
+
+const addRows = {
+  parameters: [
+    "u32", // uint32_t hnsw
+    "f64", // double n
+    "buffer", // const float *x
+    "buffer", // mf_call *call
+  ],
+  result: "i32",
+} as const;
+
+const restore = {
+  parameters: [
+    "u32", // uint32_t hnsw
+    "f64", // double words
+    "f64", // double entry
+    "buffer", // const uint8_t *levels
+    "buffer", // const int32_t *links
+    "buffer", // mf_call *call
+  ],
+  result: "i32",
+} as const;
+
+const update = {
+  parameters: [
+    "u32", // uint32_t hnsw
+    "f64", // double n
+    "buffer", // const int64_t *rows
+    "buffer", // const float *x
+    "u32", // uint32_t ef_construction
+    "buffer", // mf_call *call
+  ],
+  result: "i32",
+} as const;
+
+const remove = {
+  parameters: [
+    "u32", // uint32_t hnsw
+    "u32", // uint32_t selector
+    "buffer", // double *removed
+    "buffer", // mf_call *call
+  ],
+  result: "i32",
+} as const;
+
+const search = {
+  parameters: [
+    "buffer", // const mf_search *search
+    "buffer", // const float *queries
+    "buffer", // float *distances
+    "buffer", // int64_t *labels
+    "buffer", // mf_call *call
+  ],
+  result: "i32",
+} as const;
+
+const rangeSearch = {
+  parameters: [
+    "buffer", // const mf_search *search
+    "buffer", // const float *queries
+    "buffer", // uint64_t *lims
+    "buffer", // uint32_t *result
+    "buffer", // mf_call *call
+  ],
+  result: "i32",
+} as const;
+
+/** `mf_hnsw_*`. */
+export const hnswSymbols = {
+  mf_hnsw_create: {
+    parameters: [
+      "u32", // uint32_t d
+      "u32", // uint32_t m
+      "u32", // uint32_t metric
+      "f64", // double metric_arg
+      "buffer", // uint32_t *hnsw
+      "buffer", // mf_call *call
+    ],
+    result: "i32",
+  },
+  mf_hnsw_add: add,
+  mf_hnsw_add_async: nonblocking("mf_hnsw_add", add),
+  mf_hnsw_add_rows_async: nonblocking("mf_hnsw_add_rows", addRows),
+  mf_hnsw_restore_async: nonblocking("mf_hnsw_restore", restore),
+  mf_hnsw_graph: {
+    parameters: [
+      "u32", // uint32_t hnsw
+      "buffer", // double *sizes
+      "buffer", // uint8_t *levels
+      "buffer", // int32_t *links
+      "buffer", // mf_call *call
+    ],
+    result: "i32",
+  },
+  mf_hnsw_update_async: nonblocking("mf_hnsw_update", update),
+  mf_hnsw_remove_async: nonblocking("mf_hnsw_remove", remove),
+  mf_hnsw_clear: {
+    parameters: [
+      "u32", // uint32_t hnsw
+      "buffer", // mf_call *call
+    ],
+    result: "i32",
+  },
+  mf_hnsw_gather: {
+    parameters: [
+      "u32", // uint32_t hnsw
+      "f64", // double n
+      "buffer", // const int64_t *rows
+      "buffer", // float *x
+      "buffer", // mf_call *call
+    ],
+    result: "i32",
+  },
+  mf_hnsw_search: search,
+  mf_hnsw_search_async: nonblocking("mf_hnsw_search", search),
+  mf_hnsw_range_search: rangeSearch,
+  mf_hnsw_range_search_async: nonblocking("mf_hnsw_range_search", rangeSearch),
+} as const satisfies Deno.ForeignLibraryInterface;

@@ -1,0 +1,68 @@
+// Hierarchical navigable small worlds: the graph, and the walks that search and change it.
+//
+// Changes go in batches, so that the graph does not depend on how many threads there are: every node of a
+// batch is planned against the graph as it was before the batch and against its mates, then each node
+// that got links from the batch joins them to its own. Neither step writes what another thread reads.
+#ifndef CPU_HNSW_H
+#define CPU_HNSW_H
+
+#include "cpu_kernels.h"
+
+#define CPU_NO_NODE UINT32_MAX    // pads a node's links
+#define CPU_HNSW_MAX_LINKS 1024   // m at most
+#define CPU_HNSW_BATCH 256        // nodes of a batch
+
+typedef struct cpu_graph {
+  const cpu_kernels *kernels;
+  const float *rows;
+  uint32_t d;
+  uint32_t metric;
+  float metric_arg;
+  uint32_t m;               // links of a node on each upper level; on the ground it has twice as many
+  uint32_t count;           // nodes
+  uint32_t entry;           // where searches start, or CPU_NO_NODE
+  uint32_t *ground;         // count × 2m
+  uint32_t *upper;          // blocks of m, one a node and level
+  const uint32_t *blocks;   // a node's first block
+  const uint8_t *levels;    // a node's level
+} cpu_graph;
+
+// Memory of a walk; one a thread, any number of walks.
+typedef struct cpu_walker {
+  uint8_t *seen;  // mark of the last walk that came by, a node
+  uint64_t seen_size;
+  uint8_t mark;
+  uint32_t ties;  // order of nodes with the same key
+  bool failed;  // memory was refused: what the walk found counts for nothing
+  uint64_t *near, near_size;  // sorted: order of key, then node and whether it was expanded
+  uint64_t *queue, queue_size;
+  uint64_t computed;  // pairs
+} cpu_walker;
+
+void cpu_walker_free(cpu_walker *walker);
+
+// Nearest k of the nodes whose bit in `allowed` is set (all where it is NULL), by a list of at least ef of them:
+// as a flat search returns them. ef >= k. Returns pairs computed again in double.
+uint32_t cpu_hnsw_search(cpu_walker *walker, const cpu_graph *graph, const float *query, uint32_t ef, uint32_t k,
+                         const uint64_t *allowed, float *distances, int64_t *labels);
+
+// Links for mates[at], a node that is not in the graph yet, from its level down: (level + 1) rows of m, the
+// ground's first. Mates are the nodes of its batch.
+void cpu_hnsw_plan(cpu_walker *walker, const cpu_graph *graph, const uint32_t *mates, uint32_t count, uint32_t at,
+                   uint32_t ef, uint32_t *links);
+// Adds links from a node to others that are not all new to it, in ascending order.
+void cpu_hnsw_join(cpu_walker *walker, const cpu_graph *graph, uint32_t node, uint32_t level, const uint32_t *others,
+                   uint32_t count);
+// Replaces a node's links to the dead by links to whom these led. Reads the links of dead nodes only.
+void cpu_hnsw_repair(cpu_walker *walker, const cpu_graph *graph, uint32_t node, const uint64_t *dead);
+
+static inline bool cpu_has_bit(const uint64_t *bits, uint64_t at) { return bits[at / 64] >> (at % 64) & 1; }
+static inline uint32_t cpu_links_of(const cpu_graph *graph, uint32_t level) {
+  return level == 0 ? 2 * graph->m : graph->m;
+}
+static inline uint32_t *cpu_links(const cpu_graph *graph, uint32_t node, uint32_t level) {
+  if (level == 0) return graph->ground + (size_t)node * 2 * graph->m;
+  return graph->upper + (size_t)(graph->blocks[node] + level - 1) * graph->m;
+}
+
+#endif

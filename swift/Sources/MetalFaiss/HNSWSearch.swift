@@ -1,0 +1,241 @@
+import CMetalFaiss
+import CPUKernels
+
+extension HNSW {
+  private static let scannedAlways = 256
+
+  /// A walk that may only find some goes through more of the others, as many more as there are: where that
+  /// is more than there are rows to be found, those are looked at one by one. Walks meet some `links` nodes
+  /// a node of their list, and a row in order takes a third of one met on a walk.
+  private func isScanned(_ selected: Int, ef: Int) -> Bool {
+    let met = Double(ef) * Double(count) / Double(max(selected, 1)) * Double(m) / 2
+    return selected <= Self.scannedAlways || Double(selected) <= 3 * min(met, Double(count))
+  }
+
+  func search(
+    _ raw: UnsafePointer<mf_search>, _ queries: UnsafePointer<Float>, _ distances: UnsafeMutablePointer<Float>,
+    _ labels: UnsafeMutablePointer<Int64>, _ call: Call
+  ) throws {
+    let request = try Request(raw, ranged: false)
+    let d = flat.d
+    let ef = max(Int(raw.pointee.nprobe), request.k)
+    guard ef < 1 << 31 else { throw Failure.value("k must be below 2^31, not \(request.k)") }
+    var allowed: [UInt64]?
+    if let selector = request.selector {
+      var bits = [UInt64](repeating: 0, count: (count + 63) / 64)
+      let selected = selector.select(ids: nil, count: count, into: &bits)
+      if isScanned(selected, ef: ef) {
+        try scan(request, queries, distances, labels, call)
+        return
+      }
+      allowed = bits
+    } else if ef >= count {
+      // Every row would be on the list.
+      try scan(request, queries, distances, labels, call)
+      return
+    }
+    if let at = firstRefused(queries, request.nq * d, allowNaN: allowsNaN, kernels: Engine.shared.kernels) {
+      throw refusal(queries, at, d: d, what: "query")
+    }
+    let graph = self.graph
+    let done = try walk(request.nq) { q, walker in
+      if call.isCancelled { return }
+      withUnsafePointer(to: graph) { graph in
+        _ = cpu_hnsw_search(
+          walker, graph, queries + q * d, UInt32(ef), UInt32(request.k), allowed, distances + q * request.k,
+          labels + q * request.k)
+      }
+    }
+    try call.throwIfCancelled()
+    call.pointee.variants = MF_HNSW_WALK.rawValue | (allowed == nil ? 0 : MF_HNSW_FILTERED.rawValue)
+    call.pointee.threads = UInt32(done.threads)
+    call.pointee.scanned = done.computed
+    call.pointee.recomputed = Double(request.nq * min(request.k, count))
+  }
+
+  /// Looks at every row that may be found.
+  private func scan(
+    _ request: Request, _ queries: UnsafePointer<Float>, _ distances: UnsafeMutablePointer<Float>,
+    _ labels: UnsafeMutablePointer<Int64>, _ call: Call
+  ) throws {
+    let scan = try FlatScan(flat, request, queries, call)
+    try scan.run { search, finished in
+      if !finished { search.finishAll(distances, labels) }
+    } finish: { search, range in
+      search.finish(range, distances, labels)
+    }
+    call.pointee.variants |= MF_HNSW_SCAN.rawValue
+  }
+}
+
+private func find(_ handle: UInt32) throws -> HNSW { try HandleTable.shared.find(handle, HNSW.self) }
+
+private func report(_ call: Call, _ done: Walked) {
+  call.pointee.threads = UInt32(done.threads)
+  call.pointee.scanned = done.computed
+}
+
+private func checked(_ ef: UInt32) throws -> Int {
+  guard ef >= 1, ef < 1 << 31 else { throw Failure.value("efConstruction must be 1 to 2^31 - 1, not \(ef)") }
+  return Int(ef)
+}
+
+@_cdecl("mf_hnsw_create")
+public func hnswCreate(
+  _ d: UInt32, _ m: UInt32, _ metric: UInt32, _ argument: Double, _ out: UnsafeMutablePointer<UInt32>, _ call: Call
+) -> Int32 {
+  call.run("create") {
+    guard d >= 1, d <= 1 << 20 else { throw Failure.value("d must be 1 to 1,048,576, not \(d)") }
+    guard m >= 2, m <= UInt32(CPU_HNSW_MAX_LINKS) else {
+      throw Failure.value("m must be 2 to \(CPU_HNSW_MAX_LINKS), not \(m)")
+    }
+    out.pointee = try HandleTable.shared.insert(
+      HNSW(d: Int(d), m: Int(m), metric: metric, argument: Float(argument)))
+  }
+}
+
+@_cdecl("mf_hnsw_add")
+public func hnswAdd(
+  _ handle: UInt32, _ n: Double, _ x: UnsafePointer<Float>?, _ levels: UnsafePointer<UInt8>?, _ ef: UInt32,
+  _ call: Call
+) -> Int32 {
+  call.run("add") {
+    let hnsw = try find(handle)
+    let n = try count(n, "n")
+    let ef = try checked(ef)
+    guard n > 0, let x, let levels else { return }
+    report(call, try hnsw.lock.writing { try hnsw.add(x, n, levels, ef: ef) })
+  }
+}
+
+@_cdecl("mf_hnsw_add_rows")
+public func hnswAddRows(_ handle: UInt32, _ n: Double, _ x: UnsafePointer<Float>?, _ call: Call) -> Int32 {
+  call.run("add") {
+    let hnsw = try find(handle)
+    let n = try count(n, "n")
+    guard n > 0, let x else { return }
+    try hnsw.lock.writing {
+      guard hnsw.count == 0 else { throw Failure.value("there is a graph already") }
+      try hnsw.flat.add(x, n, allowNaN: hnsw.allowsNaN)
+    }
+  }
+}
+
+@_cdecl("mf_hnsw_restore")
+public func hnswRestore(
+  _ handle: UInt32, _ words: Double, _ entry: Double, _ levels: UnsafePointer<UInt8>?, _ links: UnsafePointer<Int32>?,
+  _ call: Call
+) -> Int32 {
+  call.run("restore a graph") {
+    let hnsw = try find(handle)
+    let words = try count(words, "words")
+    let entry = try count(entry, "entry", atLeast: -1)
+    guard let levels, let links else { return }
+    try hnsw.lock.writing { try hnsw.restore(levels, links, words: words, entry: entry) }
+  }
+}
+
+@_cdecl("mf_hnsw_graph")
+public func hnswGraph(
+  _ handle: UInt32, _ sizes: UnsafeMutablePointer<Double>, _ levels: UnsafeMutablePointer<UInt8>?,
+  _ links: UnsafeMutablePointer<Int32>?, _ call: Call
+) -> Int32 {
+  call.run("copy a graph") {
+    let hnsw = try find(handle)
+    try hnsw.lock.reading {
+      if let levels, let links {
+        guard sizes[0] == Double(hnsw.count), sizes[1] == Double(hnsw.words) else {
+          throw Failure.value("the graph has changed since")
+        }
+        hnsw.copyGraph(levels, links)
+      }
+      sizes[0] = Double(hnsw.count)
+      sizes[1] = Double(hnsw.words)
+      sizes[2] = hnsw.entry == CPU_NO_NODE ? -1 : Double(hnsw.entry)
+    }
+  }
+}
+
+@_cdecl("mf_hnsw_update")
+public func hnswUpdate(
+  _ handle: UInt32, _ n: Double, _ rows: UnsafePointer<Int64>?, _ x: UnsafePointer<Float>?, _ ef: UInt32, _ call: Call
+) -> Int32 {
+  call.run("update") {
+    let hnsw = try find(handle)
+    let n = try count(n, "n")
+    let ef = try checked(ef)
+    guard n > 0, let rows, let x else { return }
+    report(call, try hnsw.lock.writing { try hnsw.update(rows, n, x, ef: ef) })
+  }
+}
+
+@_cdecl("mf_hnsw_remove")
+public func hnswRemove(_ handle: UInt32, _ selector: UInt32, _ removed: UnsafeMutablePointer<Double>, _ call: Call)
+  -> Int32
+{
+  call.run("remove") {
+    let hnsw = try find(handle)
+    let selector = try HandleTable.shared.find(selector, Selector.self)
+    removed.pointee = Double(try hnsw.lock.writing { try hnsw.remove(selector) })
+  }
+}
+
+@_cdecl("mf_hnsw_clear")
+public func hnswClear(_ handle: UInt32, _ call: Call) -> Int32 {
+  call.run("clear") {
+    let hnsw = try find(handle)
+    hnsw.lock.writing { hnsw.clear() }
+  }
+}
+
+@_cdecl("mf_hnsw_gather")
+public func hnswGather(
+  _ handle: UInt32, _ n: Double, _ rows: UnsafePointer<Int64>?, _ x: UnsafeMutablePointer<Float>?, _ call: Call
+) -> Int32 {
+  call.run("get rows") {
+    let hnsw = try find(handle)
+    let n = try count(n, "n")
+    guard n > 0, let rows, let x else { return }
+    try hnsw.lock.reading {
+      let (d, held) = (hnsw.flat.d, hnsw.flat.count)
+      for i in 0..<n where rows[i] < 0 || rows[i] >= Int64(held) {
+        throw Failure.value("row \(rows[i]) is not among \(held)")
+      }
+      for i in 0..<n { (x + i * d).update(from: hnsw.flat.rows.start + Int(rows[i]) * d, count: d) }
+    }
+  }
+}
+
+@_cdecl("mf_hnsw_search")
+public func hnswSearch(
+  _ raw: UnsafePointer<mf_search>, _ queries: UnsafePointer<Float>?, _ distances: UnsafeMutablePointer<Float>?,
+  _ labels: UnsafeMutablePointer<Int64>?, _ call: Call
+) -> Int32 {
+  call.run("search") {
+    let hnsw = try find(raw.pointee.object)
+    guard raw.pointee.metric == hnsw.metric else { throw Failure.value("the graph is of another metric") }
+    guard raw.pointee.nq > 0, let queries, let distances, let labels else { return }
+    try hnsw.lock.reading { try hnsw.search(raw, queries, distances, labels, call) }
+  }
+}
+
+@_cdecl("mf_hnsw_range_search")
+public func hnswRangeSearch(
+  _ raw: UnsafePointer<mf_search>, _ queries: UnsafePointer<Float>?, _ lims: UnsafeMutablePointer<UInt64>,
+  _ result: UnsafeMutablePointer<UInt32>, _ call: Call
+) -> Int32 {
+  call.run("search") {
+    let hnsw = try find(raw.pointee.object)
+    guard raw.pointee.metric == hnsw.metric else { throw Failure.value("the graph is of another metric") }
+    let request = try Request(raw, ranged: true)
+    let found = RangeResult()
+    lims[0] = 0
+    if request.nq > 0, let queries {
+      try hnsw.lock.reading {
+        try FlatScan(hnsw.flat, request, queries, call).run { search, _ in try search.collect(found, lims) }
+      }
+    }
+    call.pointee.variants |= MF_HNSW_SCAN.rawValue
+    result.pointee = try HandleTable.shared.insert(found)
+  }
+}
