@@ -11,6 +11,7 @@ import type { IDSelector } from "../selector.ts";
 import { Clustering, type ClusteringParameters } from "./clustering.ts";
 import { IndexFlat } from "./flat.ts";
 import { type CheckedSearch, Index, type IndexOptions, type TrainOptions } from "./index.ts";
+import { checkNesting } from "./nesting.ts";
 
 /** Parts of an {@linkcode IndexIVFFlat} that was read from a file. @internal */
 export interface IVFFlatParts {
@@ -99,6 +100,7 @@ export class IndexIVFFlat extends Index {
     if (quantizer.d !== d) {
       throw new TypeError(`Cannot make an index: its quantizer has d ${quantizer.d}, not ${d}`);
     }
+    checkNesting(this, quantizer);
     this.quantizer = quantizer;
     this.nlist = nlist;
     this.#store = this.backend.createIVF(d, nlist);
@@ -318,13 +320,18 @@ export class IndexIVFFlat extends Index {
     from.#ntotal = 0;
   }
 
+  /** @internal */
+  override get keepsIds(): boolean {
+    return true;
+  }
+
   /**
    * Gives every vector a new id, for a wrapper that numbers vectors by position; −1 drops
    * the vector.
    *
    * @internal
    */
-  async renumber(newId: (id: bigint) => bigint): Promise<void> {
+  override async renumber(newId: (id: bigint) => bigint): Promise<void> {
     await this.write("renumber", async () => {
       const store = this.backend.createIVF(this.d, this.nlist);
       for (let list = 0; list < this.nlist; list++) {
