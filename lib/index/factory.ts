@@ -6,17 +6,21 @@
 
 import { UnsupportedError } from "../errors.ts";
 import { Metric } from "../metric.ts";
-import { laterIndex, laterIVFCode, laterQuantizer, laterTransform } from "./factory_tokens.ts";
+import { isComposite, makeComposite } from "./factory_composites.ts";
+import { laterIndex, laterIVFCode, laterQuantizer } from "./factory_tokens.ts";
 import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "./flat.ts";
 import { IndexIDMap, IndexIDMap2 } from "./id_map.ts";
 import type { Index, IndexOptions } from "./index.ts";
 import { IndexIVFFlat } from "./ivf_flat.ts";
+import { MOST_NESTED } from "./nesting.ts";
 
 const idMaps = { IDMap: IndexIDMap, IDMap2: IndexIDMap2 } as const;
 
 /**
  * An index by its factory string: `Flat`, `IVF<n>,Flat` (`n` may end in `k` or `M`),
- * `IVF<n>(<quantizer>),Flat`, and `IDMap` or `IDMap2` before or after these.
+ * `IVF<n>(<quantizer>),Flat`; transforms before these (`PCA[W][R]<n>`, `OPQ<M>[_<n>]`, `ITQ[<n>]`,
+ * `RR[<n>]`, `HR[<seed>]`, `L2norm`, `Pad<n>`), `RFlat` or `Refine(<index>)` after them, and `IDMap`
+ * or `IDMap2` before or after all.
  *
  * @param d Dimension.
  * @param description FAISS's factory string.
@@ -41,8 +45,10 @@ export function indexFactory(
   metric: Metric = Metric.L2,
   options: IndexOptions = {},
 ): Index {
-  const make = (tokens: string[]): Index => {
+  let depth = 0;
+  const make = (tokens: string[], d: number): Index => {
     const fail = (reason: string) => new RangeError(`Cannot parse "${description}": ${reason}`);
+    if (++depth > MOST_NESTED) throw fail(`more than ${MOST_NESTED} indexes in it`);
     const empty = tokens.indexOf("");
     if (empty >= 0) throw fail(`token ${empty + 1} is empty`);
     const [first, ...rest] = tokens as [string, ...string[]];
@@ -54,23 +60,28 @@ export function indexFactory(
         : undefined;
       if (inner === undefined) continue;
       if (inner.length === 0) throw fail(`${name} wraps nothing`);
-      const wrapped = make(inner);
+      const wrapped = make(inner, d);
       if (wrapped instanceof IndexIDMap) throw fail(`${name} wraps another IDMap`);
       return owning(new idMaps[name](wrapped));
     }
+    const composite = makeComposite(tokens, d, {
+      tokens: make,
+      nested: (text) => make(splitTokens(text), d),
+    });
+    if (composite !== undefined) return composite;
     if (first === "Flat" && rest.length === 0) return makeFlat(d, metric, options);
     const list = /^IVF(\d+)([kM]?)(?:\((.*)\))?$/.exec(first);
     if (list && rest.length === 1 && rest[0] === "Flat") {
       const nlist = Number(list[1]) * { "": 1, k: 1024, M: 1024 ** 2 }[list[2] as "" | "k" | "M"];
       const quantizer = list[3] === undefined
         ? makeFlat(d, metric, options)
-        : make(splitTokens(list[3]));
+        : make(splitTokens(list[3]), d);
       return owning(new IndexIVFFlat(quantizer, d, nlist, metric, options));
     }
     if (list && rest.length === 0) throw fail(`${first} needs a code after it, like ${first},Flat`);
     throw explain(description, tokens);
   };
-  return make(splitTokens(description));
+  return make(splitTokens(description), d);
 }
 
 function makeFlat(d: number, metric: Metric, options: IndexOptions): IndexFlat {
@@ -100,20 +111,27 @@ function splitTokens(description: string): string[] {
 /** The error that names the first token which cannot be made. */
 function explain(description: string, tokens: string[]): Error {
   const afterIVF = tokens[0]!.startsWith("IVF");
-  for (const [i, token] of tokens.entries()) {
-    const later = laterTransform(token) ?? laterQuantizer(token) ??
-      (afterIVF ? laterIVFCode(token) : undefined) ?? laterIndex(token);
+  for (const token of tokens) {
+    const later = laterQuantizer(token) ?? (afterIVF ? laterIVFCode(token) : undefined) ??
+      laterIndex(token);
     if (later !== undefined) {
       return new UnsupportedError(
         `Cannot parse "${description}": ${token} (${later}) is not available yet`,
       );
     }
-    const available = /^(Flat|IVF\d+[kM]?(\(.*\))?|IDMap2?)$/.test(token);
-    const reason = available ? `token "${token}" is out of place` : `unknown token "${token}"`;
-    const inPlace = i === 0 ? available : token === "Flat" && i === 1 && afterIVF;
-    if (!inPlace) return new RangeError(`Cannot parse "${description}": ${reason}`);
+    if (!isAvailable(token)) {
+      return new RangeError(`Cannot parse "${description}": unknown token "${token}"`);
+    }
   }
-  throw new Error(`Cannot parse "${description}": no token is wrong`);
+  const at = tokens.findIndex((token, i) => {
+    return i === 0 ? isComposite(token) : !(i === 1 && afterIVF && token === "Flat");
+  });
+  return new RangeError(`Cannot parse "${description}": token "${tokens[at]}" is out of place`);
+}
+
+/** Whether there is something to make of a token in its place. */
+function isAvailable(token: string): boolean {
+  return /^(Flat|IVF\d+[kM]?(\(.*\))?|IDMap2?)$/.test(token) || isComposite(token);
 }
 
 /**

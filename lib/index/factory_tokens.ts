@@ -10,16 +10,6 @@ const ADDITIVE_NORM = "(_N(none|float|qint8|qint4|cqint8|cqint4|lsq2x4|rq2x4))?"
 const STAGES = "\\d+x\\d+(_\\d+x\\d+)*";
 const SCALAR = /^SQ(0|4|6|8|fp16|bf16|8_direct|8_direct_signed|tqmse[12348]|tq[2345])$/;
 
-const transforms: Table = [
-  [/^PCAW?R?\d+$/, "PCAMatrix"],
-  [/^L2[nN]orm$/, "NormalizationTransform"],
-  [/^RR\d*$/, "RandomRotationMatrix"],
-  [/^HR\d*$/, "HadamardRotation"],
-  [/^ITQ\d*$/, "ITQTransform"],
-  [/^OPQ\d+(_\d+)?$/, "OPQMatrix"],
-  [/^Pad\d+$/, "RemapDimensionsTransform"],
-];
-
 const quantizers: Table = [
   [/^IVF\d+[kM]?_HNSW\d*$/, "IndexHNSWFlat quantizer"],
   [/^IVF\d+[kM]?_NSG\d+$/, "IndexNSGFlat quantizer"],
@@ -47,8 +37,6 @@ const ivfCodes: Table = [
 ];
 
 const indexes: Table = [
-  [/^RFlat$/, "IndexRefineFlat"],
-  [/^Refine\(.*\)$/, "IndexRefine"],
   [/^RefinePanorama\(.*\)$/, "IndexRefinePanorama"],
   [/^MinMax(FP16)?$/, "IndexRowwiseMinMax"],
   [/^FlatL2Panorama\d+(_\d+)?$/, "IndexFlatL2Panorama"],
@@ -77,11 +65,6 @@ const indexes: Table = [
 
 function lookUp(table: Table, token: string): string | undefined {
   return table.find(([pattern]) => pattern.test(token))?.[1];
-}
-
-/** The class of a transform before an index. */
-export function laterTransform(token: string): string | undefined {
-  return lookUp(transforms, token);
 }
 
 /** The class that finds the lists of an IVF index. */

@@ -4,8 +4,6 @@ export const UNAVAILABLE: ReadonlyMap<string, string> = new Map(
     IndexPQ: ["IxPQ", "IxPo", "IxPq"],
     IndexScalarQuantizer: ["IxSQ"],
     IndexLSH: ["IxHE", "IxHe"],
-    IndexPreTransform: ["IxPT"],
-    IndexRefine: ["IxRF"],
     IndexRefinePanorama: ["IxRP"],
     IndexFlatPanorama: ["IxFP", "IxFp"],
     IndexFlat1D: ["IxF1"],

@@ -3,9 +3,11 @@ import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "../index/flat.ts";
 import { IndexIDMap, IndexIDMap2 } from "../index/id_map.ts";
 import type { Index } from "../index/index.ts";
 import { IndexIVFFlat } from "../index/ivf_flat.ts";
+import { MOST_NESTED } from "../index/nesting.ts";
 import { Metric } from "../metric.ts";
 import type { ByteReader } from "./byte_reader.ts";
 import { checkFinite } from "./faiss_checks.ts";
+import { readPreTransform, readRefine } from "./faiss_composites.ts";
 import { chunkRows, MAX_DIMENSION, UNAVAILABLE } from "./faiss_codes.ts";
 import { readLists, skipDirectMap } from "./faiss_lists.ts";
 
@@ -15,7 +17,8 @@ const MAX_LISTS = 2 ** 31;
 const ANY_ID = 2n ** 63n;
 const METRICS: ReadonlySet<number> = new Set(Object.values(Metric));
 
-interface Header {
+/** What every index starts with. */
+export interface Header {
   d: number;
   ntotal: number;
   isTrained: boolean;
@@ -23,11 +26,14 @@ interface Header {
   metricArg: number;
 }
 
-interface Place {
+/** Where an index is read from, and for what. */
+export interface Place {
   reader: ByteReader;
   backend: Backend;
   /** Set inside an id map: ids that the index returns are positions below this. */
   positions?: number;
+  /** Indexes that this one lies in. */
+  depth?: number;
 }
 
 /** Reads one index, and those inside it. */
@@ -35,6 +41,10 @@ export async function readRecord(place: Place): Promise<Index> {
   const { reader } = place;
   const at = reader.offset;
   const code = await reader.text(4, "the kind of index");
+  const inside = { ...place, depth: (place.depth ?? 0) + 1 };
+  if (inside.depth > MOST_NESTED) {
+    reader.fail(`more than ${MOST_NESTED} indexes lie inside one another`, at);
+  }
   switch (code) {
     case "IxF2":
     case "IxFI":
@@ -44,11 +54,14 @@ export async function readRecord(place: Place): Promise<Index> {
       return await readIVFFlat(place);
     case "IxMp":
     case "IxM2":
-      // Also what bounds the recursion.
       if (place.positions !== undefined) {
         reader.fail(`${code} inside an id map is not available`, at);
       }
-      return await readIDMap(place, code);
+      return await readIDMap(inside, code);
+    case "IxPT":
+      return await readPreTransform(inside);
+    case "IxRF":
+      return await readRefine(inside);
   }
   const name = UNAVAILABLE.get(code);
   return reader.fail(
@@ -59,7 +72,8 @@ export async function readRecord(place: Place): Promise<Index> {
   );
 }
 
-async function readHeader(reader: ByteReader): Promise<Header> {
+/** Reads what follows the kind of every index. */
+export async function readHeader(reader: ByteReader): Promise<Header> {
   const d = await reader.i32("the dimension");
   if (d < 1 || d > MAX_DIMENSION) {
     reader.fail(`the dimension is ${d}, not 1 to ${MAX_DIMENSION}`, reader.offset - 4);

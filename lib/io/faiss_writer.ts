@@ -3,8 +3,11 @@ import { IndexFlat } from "../index/flat.ts";
 import { IndexIDMap, IndexIDMap2 } from "../index/id_map.ts";
 import type { Index } from "../index/index.ts";
 import { IndexIVFFlat } from "../index/ivf_flat.ts";
+import { IndexPreTransform } from "../index/pre_transform.ts";
+import { IndexRefine } from "../index/refine.ts";
 import { Metric } from "../metric.ts";
 import type { ByteWriter } from "./byte_writer.ts";
+import { writePreTransform, writeRefine } from "./faiss_composites.ts";
 import { chunkRows, HEADER_DUMMY } from "./faiss_codes.ts";
 
 /** Writes one index, and those inside it, as FAISS does. */
@@ -16,13 +19,18 @@ export async function writeRecord(writer: ByteWriter, index: Index): Promise<voi
       await writeIVFFlat(writer, index);
     } else if (index instanceof IndexIDMap) {
       await writeIDMap(writer, index);
+    } else if (index instanceof IndexPreTransform) {
+      await writePreTransform(writer, index);
+    } else if (index instanceof IndexRefine) {
+      await writeRefine(writer, index);
     } else {
       throw new UnsupportedError(`Cannot write ${index.constructor.name}: it has no file format`);
     }
   });
 }
 
-async function writeHeader(writer: ByteWriter, code: string, index: Index): Promise<void> {
+/** Writes what every index starts with. */
+export async function writeHeader(writer: ByteWriter, code: string, index: Index): Promise<void> {
   await writer.text(code);
   await writer.i32(index.d);
   await writer.u64(index.ntotal);

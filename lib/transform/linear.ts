@@ -27,7 +27,7 @@ const ORTHONORMAL = 4e-5;
  */
 export class LinearTransform extends VectorTransform {
   /** Whether `b` is added. */
-  readonly haveBias: boolean;
+  haveBias: boolean;
   /** The matrix, `dOut × dIn`; empty until trained. */
   a: Float32Array = new Float32Array(0);
   /** What is added, `dOut` numbers; empty where nothing is. */
