@@ -11,7 +11,6 @@ import type { IDSelector } from "../selector.ts";
 import type { VectorTransform } from "../transform/transform.ts";
 import { type CheckedSearch, Index, type TrainOptions } from "./index.ts";
 import { checkNesting } from "./nesting.ts";
-import { IndexRefine } from "./refine.ts";
 
 /** Transforms in a row: more than anyone needs. */
 export const MOST_TRANSFORMS = 64;
@@ -82,9 +81,10 @@ export class IndexPreTransform extends Index {
   override factoryString(): string | undefined {
     const tokens = this.chain.map((transform) => transform.factoryString());
     const wrapped = this.index.factoryString();
-    // These two come last, so that a string of them would be one of theirs around this.
-    const isLast = this.index instanceof IndexRefine || this.index instanceof IndexPreTransform;
-    if (wrapped === undefined || isLast || tokens.length === 0) return undefined;
+    // A refinement comes last in a string: this index would be inside it.
+    const isOther = this.index instanceof IndexPreTransform ||
+      /,(RFlat|Refine\(.*\))$/.test(wrapped ?? "");
+    if (wrapped === undefined || isOther || tokens.length === 0) return undefined;
     return tokens.includes(undefined) ? undefined : [...tokens, wrapped].join(",");
   }
 
@@ -114,6 +114,11 @@ export class IndexPreTransform extends Index {
       rows = await transform.apply(rows, { backend: this.backend, signal });
     }
     return rows;
+  }
+
+  /** {@linkcode applyChain} on this thread. @internal */
+  applyChainSync(x: Float32Array): Float32Array {
+    return this.chain.reduce((rows, transform) => transform.applySync(rows), x);
   }
 
   /**
@@ -176,8 +181,7 @@ export class IndexPreTransform extends Index {
     { params }: CheckedSearch,
   ): SearchResult {
     checkRows("search", queries, this.d, false);
-    const rows = this.chain.reduce((x, transform) => transform.applySync(x), queries);
-    return this.index.searchSync(rows, k, params);
+    return this.index.searchSync(this.applyChainSync(queries), k, params);
   }
 
   /** @internal */

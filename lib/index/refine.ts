@@ -12,7 +12,8 @@ import { type IDSelector, IDSelectorRange, toBitmap } from "../selector.ts";
 import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "./flat.ts";
 import { type CheckedSearch, Index, type SearchParameters, type TrainOptions } from "./index.ts";
 import { checkNesting } from "./nesting.ts";
-import { rerank, withinRadius } from "./rerank.ts";
+import { IndexPreTransform } from "./pre_transform.ts";
+import { type Comparer, rerank, withinRadius } from "./rerank.ts";
 
 /**
  * Finds `k · kFactor` candidates with a base index, whose distances may be rough, and keeps the `k`
@@ -126,7 +127,7 @@ export class IndexRefine extends Index {
   ): Promise<SearchResult> {
     const count = Math.floor(k * this.#factor(how));
     const found = await this.baseIndex.search(queries, count, this.#inner(how));
-    return this.#refined(queries, found, k);
+    return this.#refined(await this.#comparer(queries), found, k);
   }
 
   /** @internal */
@@ -136,7 +137,12 @@ export class IndexRefine extends Index {
     how: CheckedSearch,
   ): SearchResult {
     const count = Math.floor(k * this.#factor(how));
-    return this.#refined(queries, this.baseIndex.searchSync(queries, count, this.#inner(how)), k);
+    const found = this.baseIndex.searchSync(queries, count, this.#inner(how));
+    let [index, rows] = [this.refineIndex, queries];
+    for (; index instanceof IndexPreTransform; index = index.index) {
+      rows = index.applyChainSync(rows);
+    }
+    return this.#refined({ index, queries: rows }, found, k);
   }
 
   /** @internal */
@@ -154,7 +160,7 @@ export class IndexRefine extends Index {
       wide,
       this.#inner(how),
     );
-    const found = withinRadius(this.refineIndex, queries, { labels, lims }, radius);
+    const found = withinRadius(await this.#comparer(queries), { labels, lims }, radius);
     return { ...found, run: refinedRun(run, labels.length) };
   }
 
@@ -171,8 +177,17 @@ export class IndexRefine extends Index {
     return { ...all, ...baseIndexParams };
   }
 
-  #refined(queries: Float32Array, found: SearchResult, k: number): SearchResult {
-    const { distances, labels, compared } = rerank(this.refineIndex, queries, found, k);
+  /** What has the vectors that are compared: behind transforms, as queries then are too. */
+  async #comparer(queries: Float32Array): Promise<Comparer> {
+    let [index, rows] = [this.refineIndex, queries];
+    for (; index instanceof IndexPreTransform; index = index.index) {
+      rows = await index.applyChain(rows);
+    }
+    return { index, queries: rows };
+  }
+
+  #refined(comparer: Comparer, found: SearchResult, k: number): SearchResult {
+    const { distances, labels, compared } = rerank(comparer, found, k);
     return new SearchResult(distances, labels, k, refinedRun(found.run, compared));
   }
 

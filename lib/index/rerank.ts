@@ -5,6 +5,14 @@ import type { Index } from "./index.ts";
 /** Numbers of candidates' vectors held at once: 16 MiB. */
 const HELD = 2 ** 22;
 
+/** What candidates are compared with, and by. */
+export interface Comparer {
+  /** What has the candidates' vectors, by position. */
+  index: Index;
+  /** `nq × d` numbers. */
+  queries: Float32Array;
+}
+
 /** What reranking gives. */
 export interface Reranked {
   distances: Float32Array;
@@ -16,17 +24,14 @@ export interface Reranked {
 /**
  * The `k` nearest of each query's candidates, by distance, then by id.
  *
- * @param index What has the candidates' vectors, by position.
- * @param queries `nq × d` numbers.
  * @param found Candidates of each query; −1 where there are fewer.
  */
 export function rerank(
-  index: Index,
-  queries: Float32Array,
+  comparer: Comparer,
   found: { labels: BigInt64Array; nq: number; k: number },
   k: number,
 ): Reranked {
-  const { metric, d } = index;
+  const { metric, d } = comparer.index;
   const distances = new Float32Array(found.nq * k).fill(missingDistance(metric));
   const labels = new BigInt64Array(found.nq * k).fill(-1n);
   const sign = isSimilarity(metric) ? -1 : 1;
@@ -40,7 +45,7 @@ export function rerank(
       return label >= 0n;
     });
     for (let i = 1; i < lims.length; i++) lims[i]! += lims[i - 1]!;
-    const values = compare(index, queries, query, kept, lims);
+    const values = compare(comparer, query, kept, lims);
     compared += kept.length;
     for (let i = query; i < end; i++) {
       const [from, to] = [lims[i - query]!, lims[i - query + 1]!];
@@ -60,11 +65,11 @@ export function rerank(
 
 /** The candidates that are strictly within a radius, in the order they come in. */
 export function withinRadius(
-  index: Index,
-  queries: Float32Array,
+  comparer: Comparer,
   found: { labels: BigInt64Array; lims: BigUint64Array },
   radius: number,
 ): { lims: BigUint64Array; distances: Float32Array; labels: BigInt64Array } {
+  const { index } = comparer;
   const nq = found.lims.length - 1;
   const before = Float64Array.from(found.lims, Number);
   const sign = isSimilarity(index.metric) ? -1 : 1;
@@ -77,7 +82,7 @@ export function withinRadius(
     const step = Math.max(1, Math.floor(HELD / index.d));
     for (let from = 0; from < candidates.length; from += step) {
       const part = candidates.subarray(from, from + step);
-      const values = compare(index, queries, query, part, Float64Array.of(0, part.length));
+      const values = compare(comparer, query, part, Float64Array.of(0, part.length));
       values.forEach((value, i) => {
         if (!(sign * value < sign * radius)) return;
         distances[kept] = value;
@@ -91,8 +96,7 @@ export function withinRadius(
 
 /** Distances of queries, from `first` on, to the candidates `lims[i] … lims[i + 1]` of each. */
 function compare(
-  index: Index,
-  queries: Float32Array,
+  { index, queries }: Comparer,
   first: number,
   candidates: BigInt64Array,
   lims: Float64Array,
