@@ -9,7 +9,20 @@ import type { Index } from "../lib/index/index.ts";
 import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "../lib/index/flat.ts";
 import { IndexIDMap, IndexIDMap2 } from "../lib/index/id_map.ts";
 import { IndexIVFFlat } from "../lib/index/ivf_flat.ts";
+import { IndexPreTransform } from "../lib/index/pre_transform.ts";
+import { IndexRefine, IndexRefineFlat } from "../lib/index/refine.ts";
 import { Metric } from "../lib/metric.ts";
+import {
+  CenteringTransform,
+  NormalizationTransform,
+  RemapDimensionsTransform,
+} from "../lib/transform/elementwise.ts";
+import { HadamardRotation } from "../lib/transform/hadamard.ts";
+import { ITQMatrix, ITQTransform } from "../lib/transform/itq.ts";
+import { LinearTransform } from "../lib/transform/linear.ts";
+import { PCAMatrix } from "../lib/transform/pca_matrix.ts";
+import { RandomRotationMatrix } from "../lib/transform/random_rotation.ts";
+import type { VectorTransform } from "../lib/transform/transform.ts";
 
 /** Numbers above 0 and below 1, the same ones each time. */
 export function numbers(n: number, seed = 1): Float32Array<ArrayBuffer> {
@@ -65,5 +78,53 @@ export async function everyKind(backend: Backend): Promise<Map<string, Index>> {
     index.ownFields = true;
     await index.addWithIds(x, ids);
   }
-  return kinds.set("map", map).set("map2 of IVF", map2);
+  kinds.set("map", map).set("map2 of IVF", map2);
+  for (const [name, index] of await compositeKinds(backend)) kinds.set(name, index);
+  return kinds;
+}
+
+/** One index of each kind of transform, and of each that lies around others. */
+export async function compositeKinds(backend: Backend): Promise<Map<string, Index>> {
+  const d = 3;
+  const x = numbers(12 * d);
+  const flat = (d: number) => new IndexFlatL2(d, { backend });
+  const chains: [string, VectorTransform[]][] = [
+    ["PCA", [new PCAMatrix(d, 2, { eigenPower: -0.5, epsilon: 0.25 })]],
+    ["ITQ", [new ITQTransform(d, 2), new ITQMatrix(2)]],
+    ["lengths", [new CenteringTransform(d), new NormalizationTransform(d)]],
+    ["rotations", [new RandomRotationMatrix(d, 2), new HadamardRotation(2, 7)]],
+    [
+      "remapped",
+      [
+        RemapDimensionsTransform.pad(d, 4),
+        LinearTransform.of(numbers(8), 4, numbers(2)),
+      ],
+    ],
+  ];
+  const kinds = new Map<string, Index>();
+  for (const [name, chain] of chains) {
+    kinds.set(name, new IndexPreTransform(chain, flat(chain.at(-1)!.dOut)));
+  }
+  const refined = new IndexRefineFlat(await ivf(backend, x, d, 4));
+  refined.kFactor = 2.5;
+  kinds.set("refined", refined);
+  kinds.set("refined by codes", new IndexRefine(flat(d), new IndexPreTransform([], flat(d))));
+  for (const index of kinds.values()) {
+    await index.train(x);
+    await index.add(x);
+  }
+  kinds.set("untrained chain", new IndexPreTransform([new PCAMatrix(d, 2)], flat(2)));
+  for (const index of kinds.values()) {
+    if (index instanceof IndexPreTransform) index.ownFields = true;
+    if (index instanceof IndexRefine) index.ownFields = index.ownRefineIndex = true;
+  }
+  const inner = new IndexPreTransform(
+    new HadamardRotation(d),
+    await ivf(backend, numbers(16), 4, 4),
+  );
+  inner.ownFields = true;
+  const map = new IndexIDMap2(inner);
+  map.ownFields = true;
+  await map.addWithIds(x, Array.from({ length: 12 }, (_, i) => 100 - 7 * i));
+  return kinds.set("map2 of chain", map);
 }

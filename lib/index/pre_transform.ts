@@ -157,10 +157,29 @@ export class IndexPreTransform extends Index {
     }
   }
 
+  /** Checked rows, transformed. */
+  async #transformed(
+    what: "add" | "search",
+    x: Float32Array,
+    signal?: AbortSignal,
+  ): Promise<Float32Array> {
+    checkRows(what, x, this.d, false);
+    const rows = await this.applyChain(x, signal);
+    this.#checkRange(what, rows);
+    return rows;
+  }
+
+  /** Finite numbers by a matrix of large ones need not be. */
+  #checkRange(what: string, rows: Float32Array): void {
+    const at = rows.findIndex((value) => !Number.isFinite(value));
+    if (at < 0) return;
+    const row = `${what === "add" ? "row" : "query"} ${Math.floor(at / this.index.d)}`;
+    throw new RangeError(`Cannot ${what}: transforms take ${row} out of the range of float32`);
+  }
+
   /** @internal */
   protected override async doAdd(x: Float32Array, ids: BigInt64Array | undefined): Promise<void> {
-    checkRows("add", x, this.d, false);
-    const rows = await this.applyChain(x);
+    const rows = await this.#transformed("add", x);
     await (ids === undefined ? this.index.add(rows) : this.index.addWithIds(rows, ids));
   }
 
@@ -170,8 +189,8 @@ export class IndexPreTransform extends Index {
     k: number,
     { params }: CheckedSearch,
   ): Promise<SearchResult> {
-    checkRows("search", queries, this.d, false);
-    return await this.index.search(await this.applyChain(queries, params.signal), k, params);
+    const rows = await this.#transformed("search", queries, params.signal);
+    return await this.index.search(rows, k, params);
   }
 
   /** @internal */
@@ -181,7 +200,9 @@ export class IndexPreTransform extends Index {
     { params }: CheckedSearch,
   ): SearchResult {
     checkRows("search", queries, this.d, false);
-    return this.index.searchSync(this.applyChainSync(queries), k, params);
+    const rows = this.applyChainSync(queries);
+    this.#checkRange("search", rows);
+    return this.index.searchSync(rows, k, params);
   }
 
   /** @internal */
@@ -190,8 +211,7 @@ export class IndexPreTransform extends Index {
     k: number,
     { params }: CheckedSearch,
   ): Promise<SearchAndReconstructResult> {
-    checkRows("search", queries, this.d, false);
-    const rows = await this.applyChain(queries, params.signal);
+    const rows = await this.#transformed("search", queries, params.signal);
     const found = await this.index.searchAndReconstruct(rows, k, params);
     const vectors = await this.reverseChain(found.vectors);
     found.labels.forEach((label, i) => {
@@ -207,8 +227,7 @@ export class IndexPreTransform extends Index {
     radius: number,
     { params }: CheckedSearch,
   ): Promise<RangeNeighbors> {
-    checkRows("search", queries, this.d, false);
-    const rows = await this.applyChain(queries, params.signal);
+    const rows = await this.#transformed("search", queries, params.signal);
     return await this.index.rangeSearch(rows, radius, params);
   }
 
