@@ -13,7 +13,7 @@ import { writeHeader, writeRecord } from "./faiss_writer.ts";
 export async function readPreTransform(place: Place): Promise<IndexPreTransform> {
   const { reader } = place;
   const at = reader.offset;
-  const header = await readHeader(reader);
+  const header = await readHeader(reader, true);
   const count = await reader.i32("the number of transforms");
   if (count < 0 || count > MOST_TRANSFORMS) {
     reader.fail(`there are ${count} transforms, not 0 to ${MOST_TRANSFORMS}`, reader.offset - 4);
@@ -46,7 +46,7 @@ export async function readPreTransform(place: Place): Promise<IndexPreTransform>
 export async function readRefine(place: Place): Promise<IndexRefine> {
   const { reader } = place;
   const at = reader.offset;
-  const header = await readHeader(reader);
+  const header = await readHeader(reader, true);
   using stack = new DisposableStack();
   const { ntotal } = header;
   const base = stack.use(await readRecord({ ...place, positions: ntotal }));
@@ -77,7 +77,7 @@ export async function readRefine(place: Place): Promise<IndexRefine> {
 
 /** What the header of an index around others says is what they are. */
 function checkHeader(reader: ByteReader, header: Header, index: Index, at: number): void {
-  for (const name of ["d", "ntotal", "isTrained", "metric", "metricArg"] as const) {
+  for (const name of ["d", "ntotal", "isTrained", "metric"] as const) {
     if (header[name] === index[name]) continue;
     reader.fail(`the header's ${name} is ${header[name]}, and the parts' ${index[name]}`, at);
   }

@@ -72,8 +72,12 @@ export async function readRecord(place: Place): Promise<Index> {
   );
 }
 
-/** Reads what follows the kind of every index. */
-export async function readHeader(reader: ByteReader): Promise<Header> {
+/**
+ * Reads what follows the kind of every index.
+ *
+ * @param isOuter Whether it is that of an index around others, where FAISS leaves the p of Lp out.
+ */
+export async function readHeader(reader: ByteReader, isOuter = false): Promise<Header> {
   const d = await reader.i32("the dimension");
   if (d < 1 || d > MAX_DIMENSION) {
     reader.fail(`the dimension is ${d}, not 1 to ${MAX_DIMENSION}`, reader.offset - 4);
@@ -88,7 +92,7 @@ export async function readHeader(reader: ByteReader): Promise<Header> {
   const metric = await reader.i32("the metric");
   if (!METRICS.has(metric)) reader.fail(`metric ${metric} is not available`, reader.offset - 4);
   const metricArg = metric > Metric.L2 ? await reader.f32("the metric's argument") : 0;
-  if (!Number.isFinite(metricArg) || metric === Metric.Lp && metricArg <= 0) {
+  if (!Number.isFinite(metricArg) || metric === Metric.Lp && metricArg <= 0 && !isOuter) {
     reader.fail(`the metric's argument is ${metricArg}`, reader.offset - 4);
   }
   return { d, ntotal: Number(ntotal), isTrained, metric: metric as Metric, metricArg };
@@ -194,7 +198,7 @@ async function readQuantizer(reader: ByteReader, backend: Backend): Promise<Inde
 async function readIDMap(place: Place, code: string): Promise<IndexIDMap> {
   const { reader } = place;
   const at = reader.offset;
-  const { d, ntotal, metric } = await readHeader(reader);
+  const { d, ntotal, metric } = await readHeader(reader, true);
   using stack = new DisposableStack();
   const index = stack.use(await readRecord({ ...place, positions: ntotal }));
   if (index.d !== d || index.ntotal !== ntotal || index.metric !== metric) {

@@ -84,9 +84,9 @@ for metric, suffix in [(faiss.METRIC_L2, "L2"), (faiss.METRIC_INNER_PRODUCT, "IP
         save(name, index)
 
 
-def behind(transform):
+def behind(transform, flat=None):
     """An index of vectors after a transform."""
-    index = faiss.IndexPreTransform(transform, faiss.IndexFlatL2(transform.d_out))
+    index = faiss.IndexPreTransform(transform, flat or faiss.IndexFlatL2(transform.d_out))
     index.train(x)
     index.add(x)
     return index
@@ -110,6 +110,11 @@ faiss.copy_array_to_vector(rng.standard_normal(5).astype("float32"), linear.b)
 linear.is_trained = True
 linear.set_is_orthonormal()
 save("linear", behind(linear))
+
+# Indexes around one by Lp do not know its p.
+lp = faiss.IndexFlat(d, faiss.METRIC_Lp)
+lp.metric_arg = 3
+save("lp", behind(faiss.HadamardRotation(d), lp))
 
 ivf = faiss.index_factory(d, "IVF8,Flat")
 refine = faiss.IndexRefineFlat(ivf)
