@@ -4,12 +4,13 @@
  * @module
  */
 
+import { anotherDirection, norm, scale, takeOut } from "../backend/reference/linalg/columns.ts";
 import { run as runSteps } from "../backend/reference/steps.ts";
 import type { Backend } from "../backend/backend.ts";
 import { eigenSteps } from "../linalg/eigen.ts";
 import { gemm, gemmAtB } from "../linalg/products.ts";
 import { Matrix } from "../matrix.ts";
-import { addTo, meanOf, normalize } from "./elementwise.ts";
+import { addTo, meanOf } from "./elementwise.ts";
 import { subsample } from "./faiss_random.ts";
 import { LinearTransform } from "./linear.ts";
 import { randomRotation } from "./random_rotation.ts";
@@ -20,6 +21,9 @@ const ROTATION_SEED = 5;
 
 /** Rows whose products are summed in single precision. */
 const BLOCK = 8192;
+
+/** Of a row's length, what is rounding of single precision. */
+const DEPENDENT = 1e-3;
 
 /** How a {@linkcode PCAMatrix} is made. */
 export interface PCAMatrixOptions {
@@ -204,11 +208,27 @@ export async function principalComponents(
     const found = await runSteps(eigenSteps(Float64Array.from(gram.data), n), signal);
     eigenvalues.set(found.values.map((value) => Math.max(value, 0)));
     const vectors = new Matrix(Float32Array.from(found.vectors), n);
-    components = (await gemmAtB(vectors, rows, { backend })).data;
-    normalize(components, d);
+    components = orthonormalRows((await gemmAtB(vectors, rows, { backend })).data, d);
   }
   fixSigns(components, d);
   return { mean: Float32Array.from(mean), eigenvalues, components };
+}
+
+/** Rows made orthonormal, first ones first; where one has nothing of its own, any that fits. */
+function orthonormalRows(rows: Float32Array, d: number): Float32Array {
+  const basis: Float64Array[] = [];
+  const out = new Float32Array(rows.length);
+  for (let from = 0; from < rows.length; from += d) {
+    let row: Float64Array = Float64Array.from(rows.subarray(from, from + d));
+    const before = norm(row);
+    takeOut(row, basis);
+    const left = norm(row);
+    if (left > before * DEPENDENT) scale(row, 1 / left);
+    else row = anotherDirection(basis, d, basis.length);
+    basis.push(row);
+    out.set(row, from);
+  }
+  return out;
 }
 
 /** Σ (x − mean)(x − mean)ᵀ: blocks in single precision, and their sum in double. */
