@@ -22,18 +22,27 @@
 
 export type {
   Backend,
+  BackendCodec,
   BackendName,
+  CodeLists,
+  CodeStore,
   FlatStore,
+  InvertedLists,
   IVFStore,
   Neighbors,
   RangeNeighbors,
   ResidentRows,
+  ResidualLists,
   RunInfo,
   StoreSearch,
 } from "./lib/backend/backend.ts";
+export { ProductQuantizer, type ProductQuantizerOptions } from "./lib/codec/product_quantizer.ts";
 export { createGpuBackend, type GpuBackendOptions } from "./lib/backend/gpu/mod.ts";
 export { createReferenceBackend } from "./lib/backend/reference/mod.ts";
 export { backend, useBackend } from "./lib/backend/select.ts";
+export type { Codec, CodecSpec, ProductSpec, ScalarSpec } from "./lib/codec/codec.ts";
+export { QuantizerType, RangeStat } from "./lib/codec/quantizer_type.ts";
+export { ScalarQuantizer, type ScalarQuantizerOptions } from "./lib/codec/scalar_quantizer.ts";
 export type { MimeBundle } from "./lib/display.ts";
 export * from "./lib/errors.ts";
 export {
@@ -46,6 +55,7 @@ export {
 export type { InitMethod } from "./lib/index/clustering_init.ts";
 export { indexFactory, reverseIndexFactory } from "./lib/index/factory.ts";
 export { IndexFlat, IndexFlatIP, IndexFlatL2 } from "./lib/index/flat.ts";
+export { IndexFlatCodes } from "./lib/index/flat_codes.ts";
 export { IndexIDMap, IndexIDMap2 } from "./lib/index/id_map.ts";
 export {
   type CheckedSearch,
@@ -54,6 +64,8 @@ export {
   type SearchParameters,
   type TrainOptions,
 } from "./lib/index/index.ts";
+export { IndexIVF } from "./lib/index/ivf.ts";
+export { IndexIVFCodes, type IVFCodesOptions, type IVFCodesState } from "./lib/index/ivf_codes.ts";
 export { IndexIVFFlat, type IVFFlatParts } from "./lib/index/ivf_flat.ts";
 export { IndexPreTransform } from "./lib/index/pre_transform.ts";
 export { IndexRefine, IndexRefineFlat } from "./lib/index/refine.ts";
@@ -66,6 +78,12 @@ export {
   ivfListTopkL2ChunkedDeviceMerge,
   type ListTopkOptions,
 } from "./lib/index/list_topk.ts";
+export {
+  IndexIVFScalarQuantizer,
+  IndexScalarQuantizer,
+  type RangeOptions,
+} from "./lib/index/scalar_quantizer.ts";
+export { IndexIVFPQ, IndexPQ } from "./lib/index/product_quantizer.ts";
 export { deviceTopkMerge, hostTopkMerge } from "./lib/index/topk_merge.ts";
 export {
   deserializeIndex,

@@ -6,6 +6,7 @@
 
 import { DeviceError } from "../lib/errors.ts";
 import { readVariable } from "../lib/env.ts";
+import { codesSymbols } from "./codes.ts";
 import { distanceSymbols } from "./distance.ts";
 import { factorSymbols } from "./factor.ts";
 import { flatSymbols } from "./flat.ts";
@@ -75,6 +76,7 @@ export const symbols = {
   ...selectorSymbols,
   ...flatSymbols,
   ...ivfSymbols,
+  ...codesSymbols,
   ...distanceSymbols,
   ...kmeansSymbols,
   ...factorSymbols,

@@ -12,6 +12,9 @@ export const SEARCH_BYTES = 48;
 /** `sizeof(mf_sizes)`. */
 export const SIZES_BYTES = 40;
 
+/** `sizeof(mf_codec)`. */
+export const CODEC_BYTES = 32;
+
 /** What a finished call reports: the out fields of `mf_call`. */
 export interface Report {
   /** Bits of `mf_variant`. */
@@ -72,6 +75,35 @@ export function searchRecord(search: SearchRecord): Uint8Array {
   view.setUint32(20, search.nprobe, true);
   view.setFloat64(24, search.nq, true);
   view.setFloat64(32, search.k, true);
+  return bytes;
+}
+
+/** Fields of `mf_codec`; what a kind does not use may be left out. */
+export interface CodecRecord {
+  /** `mf_codec_kind`. */
+  kind: number;
+  /** Floats a row. */
+  d: number;
+  /** Of scalar ones, FAISS's QuantizerType. */
+  type?: number;
+  /** Of product ones, parts of a row. */
+  m?: number;
+  /** Of product ones, bits of a part. */
+  nbits?: number;
+  /** Floats that training found. */
+  trained: number;
+}
+
+/** An `mf_codec`. */
+export function codecRecord(codec: CodecRecord): Uint8Array {
+  const bytes = new Uint8Array(CODEC_BYTES);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, codec.kind, true);
+  view.setUint32(4, codec.d, true);
+  view.setUint32(8, codec.type ?? 0, true);
+  view.setUint32(12, codec.m ?? 0, true);
+  view.setUint32(16, codec.nbits ?? 0, true);
+  view.setFloat64(24, codec.trained, true);
   return bytes;
 }
 

@@ -4,6 +4,8 @@ import { ABI_VERSION, symbols } from "../ffi/library.ts";
 import {
   CALL_BYTES,
   CallRecord,
+  CODEC_BYTES,
+  codecRecord,
   SEARCH_BYTES,
   searchRecord,
   SIZES_BYTES,
@@ -50,12 +52,14 @@ Deno.test("parseHeader() finds the functions, structs and enums", () => {
     Object.keys(header.structs).filter((name) => !/^mf_(gpu|linalg)_/.test(name)).sort(),
     [
       "mf_call",
+      "mf_codec",
       "mf_search",
       "mf_sizes",
     ],
   );
   const enums = Object.keys(header.enums).filter((name) => !name.startsWith("mf_linalg_"));
   assert.deepEqual(enums.sort(), [
+    "mf_codec_kind",
     "mf_gpu_command",
     "mf_metric",
     "mf_status",
@@ -93,6 +97,7 @@ Deno.test("ABI_VERSION is the header's", () => {
 
 Deno.test("records have the header's sizes", () => {
   assert.equal(CALL_BYTES, header.structs.mf_call!.bytes);
+  assert.equal(CODEC_BYTES, header.structs.mf_codec!.bytes);
   assert.equal(SEARCH_BYTES, header.structs.mf_search!.bytes);
   assert.equal(SIZES_BYTES, header.structs.mf_sizes!.bytes);
 });
@@ -118,6 +123,19 @@ Deno.test("searchRecord() writes each field where the header has it", () => {
     nq: 2 ** 33,
     k: 8,
     reserved: 0,
+  });
+});
+
+Deno.test("codecRecord() writes each field where the header has it", () => {
+  const bytes = codecRecord({ kind: 1, d: 2, type: 3, m: 4, nbits: 5, trained: 2 ** 33 });
+  assert.deepEqual(readAll(bytes, "mf_codec"), {
+    kind: 1,
+    d: 2,
+    type: 3,
+    m: 4,
+    nbits: 5,
+    reserved: 0,
+    trained: 2 ** 33,
   });
 });
 

@@ -6,6 +6,7 @@ import { IndexIDMap, IndexIDMap2 } from "../lib/index/id_map.ts";
 import { IndexIVFFlat } from "../lib/index/ivf_flat.ts";
 import { IndexPreTransform } from "../lib/index/pre_transform.ts";
 import { IndexRefine, IndexRefineFlat } from "../lib/index/refine.ts";
+import { IndexIVFPQ, IndexPQ } from "../lib/index/product_quantizer.ts";
 import { Metric } from "../lib/metric.ts";
 import { NormalizationTransform, RemapDimensionsTransform } from "../lib/transform/elementwise.ts";
 import { HadamardRotation } from "../lib/transform/hadamard.ts";
@@ -34,6 +35,15 @@ Deno.test("indexFactory() makes IVF indexes, with k and M for 1024 and 1024²", 
     ]);
     assert.ok(index.quantizer instanceof IndexFlatIP && index.ownFields);
   }
+});
+
+Deno.test("indexFactory() makes product quantizers, of 8 bits unless it says how many", () => {
+  const flat = indexFactory(8, "PQ4", Metric.InnerProduct, options);
+  assert.ok(flat instanceof IndexPQ && flat.metric === Metric.InnerProduct);
+  assert.deepEqual([flat.pq.M, flat.pq.nbits, flat.saCodeSize], [4, 8, 4]);
+  const ivf = indexFactory(8, "IVF16(IVF4,Flat),PQ2x5np", Metric.L2, options);
+  assert.ok(ivf instanceof IndexIVFPQ && ivf.quantizer instanceof IndexIVFFlat && ivf.ownFields);
+  assert.deepEqual([ivf.pq.M, ivf.pq.nbits, ivf.nlist, ivf.byResidual], [2, 5, 16, true]);
 });
 
 Deno.test("indexFactory() makes IDMap and IDMap2 before and after an index", () => {
@@ -115,6 +125,12 @@ Deno.test("reverseIndexFactory() gives a string that makes the same", () => {
     "Flat,Refine(Flat),IDMap": "IDMap,Flat,RFlat",
     "IVF4,Flat,Refine(RR,Flat)": "IVF4,Flat,Refine(RR,Flat)",
     "PCA1,IDMap,Flat": "PCA1,IDMap,Flat",
+    "PQ2": "PQ2x8",
+    "PQ1x12np": "PQ1x12",
+    "IDMap,PQ2x4": "IDMap,PQ2x4",
+    "IVF16,PQ2": "IVF16,PQ2x8",
+    "IVF1k(IVF4,Flat),PQ1x6": "IVF1024(IVF4,Flat),PQ1x6",
+    "IVF4(PQ2x4),PQ2x4": "IVF4(PQ2x4),PQ2x4",
   };
   for (const [description, expected] of Object.entries(canonical)) {
     const reverse = reverseIndexFactory(indexFactory(2, description, Metric.L2, options));
@@ -125,14 +141,12 @@ Deno.test("reverseIndexFactory() gives a string that makes the same", () => {
 
 /** FAISS's grammar that is not there yet: the token that is named, and its class. */
 const later: [description: string, token: string, name: string][] = [
-  ["PCA32,IVF16,PQ8", "PQ8", "IndexIVFPQ"],
+  ["PCA32,IVF16,PQ8+16", "PQ8+16", "IndexIVFPQR"],
   ["ITQ,LSH", "LSH", "IndexLSH"],
   ["OPQ16_32,IVF16,PQ16x4fs", "PQ16x4fs", "IndexIVFPQFastScan"],
-  ["IVF16,PQ8", "PQ8", "IndexIVFPQ"],
-  ["IVF16,PQ8x4np", "PQ8x4np", "IndexIVFPQ"],
   ["IVF16,PQ8+16", "PQ8+16", "IndexIVFPQR"],
   ["IVF16,PQ8x4fsr_64", "PQ8x4fsr_64", "IndexIVFPQFastScan"],
-  ["IVF16,SQ8", "SQ8", "IndexIVFScalarQuantizer"],
+  ["IVF16,SQtq4", "SQtq4", "IndexIVFScalarQuantizer"],
   ["IVF16,FlatDedup", "FlatDedup", "IndexIVFFlatDedup"],
   ["IVF16,FlatPanorama8_64", "FlatPanorama8_64", "IndexIVFFlatPanorama"],
   ["IVF16,RaBitQ4", "RaBitQ4", "IndexIVFRaBitQ"],
@@ -147,9 +161,8 @@ const later: [description: string, token: string, name: string][] = [
   ["IVF16(RCQ2x8),Flat", "RCQ2x8", "ResidualCoarseQuantizer"],
   ["IMI2x8,PQ8", "IMI2x8", "MultiIndexQuantizer"],
   ["Residual4x8,PQ8", "Residual4x8", "Index2Layer"],
-  ["PQ8", "PQ8", "IndexPQ"],
   ["PQ8x4fs", "PQ8x4fs", "IndexPQFastScan"],
-  ["SQfp16", "SQfp16", "IndexScalarQuantizer"],
+  ["SQ0", "SQ0", "IndexScalarQuantizer"],
   ["LSH64rt", "LSH64rt", "IndexLSH"],
   ["ZnLattice4x10_6", "ZnLattice4x10_6", "IndexLattice"],
   ["RQ3x8_2x4", "RQ3x8_2x4", "IndexResidualQuantizer"],
@@ -159,8 +172,8 @@ const later: [description: string, token: string, name: string][] = [
   ["NSG32,Flat", "NSG32", "IndexNSG"],
   ["FlatL2Panorama8", "FlatL2Panorama8", "IndexFlatL2Panorama"],
   ["MinMaxFP16,SQ8", "MinMaxFP16", "IndexRowwiseMinMax"],
-  ["IVF16,SQ8,RFlat", "SQ8", "IndexIVFScalarQuantizer"],
-  ["Flat,Refine(SQ8)", "SQ8", "IndexScalarQuantizer"],
+  ["IVF16,SQtq4,RFlat", "SQtq4", "IndexIVFScalarQuantizer"],
+  ["Flat,Refine(RaBitQ)", "RaBitQ", "IndexRaBitQ"],
   ["SVSVamana64,LVQ4x4", "SVSVamana64", "IndexSVSVamana"],
 ];
 
@@ -189,6 +202,14 @@ Deno.test("indexFactory() names the token that is unknown or out of place", () =
     "Flat,IVF16": /token "IVF16" is out of place/,
     "IVF16,IVF16,Flat": /token "IVF16" is out of place/,
     "IVF16,Flat,Flat": /token "Flat" is out of place/,
+    "PQ8,Flat": /token "Flat" is out of place/,
+    "Flat,PQ8": /token "PQ8" is out of place/,
+    "PQ3": /d 8 is not divisible by M 3/,
+    "PQ0": /M 0 is no integer above 0/,
+    "IVF4,PQ3": /d 8 is not divisible by M 3/,
+    "PQ8x0": /nbits 0/,
+    "PQ8x17": /nbits 17/,
+    "IVF4,PQ8x24": /nbits 24/,
     "IVF0,Flat": /nlist 0/,
     "": /token 1 is empty/,
     "Flat,": /token 2 is empty/,

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
+import type { ResidualLists } from "../lib/backend/backend.ts";
 import { createReferenceBackend } from "../lib/backend/reference/mod.ts";
+import type { CodecSpec } from "../lib/codec/codec.ts";
 import { FormatError } from "../lib/errors.ts";
 import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "../lib/index/flat.ts";
+import { IndexIVF } from "../lib/index/ivf.ts";
 import { IndexIVFFlat } from "../lib/index/ivf_flat.ts";
 import { deserializeIndex, readIndex, serializeIndex, writeIndex } from "../lib/io/mod.ts";
 import { Metric } from "../lib/metric.ts";
@@ -22,8 +25,8 @@ Deno.test("readIndex() returns every kind of index that writeIndex() wrote", asy
     ) {
       assert.equal(same[name], index[name], `${kind}: ${name}`);
     }
-    if (index instanceof IndexIVFFlat) {
-      assert.equal((same as IndexIVFFlat).nprobe, index.nprobe);
+    if (index instanceof IndexIVF) {
+      assert.equal((same as IndexIVF).nprobe, index.nprobe);
     }
     if (index.isTrained) {
       assert.deepEqual(await same.search(query, 5), await index.search(query, 5), kind);
@@ -112,7 +115,7 @@ Deno.test("writeIndex() waits for changes under way", async () => {
 Deno.test("readIndex() names the file, the byte and the kind that is missing", async () => {
   const path = `${directory}/pq.faiss`;
   const cases: [string, string][] = [
-    ["IwPQ", "at byte 0: IwPQ (IndexIVFPQ) is not available yet"],
+    ["IwPf", "at byte 0: IwPf (IndexIVFPQFastScan) is not available yet"],
     ["IHNf", "at byte 0: IHNf (IndexHNSW) is not available yet"],
     ["IBxF", "at byte 0: IBxF (IndexBinaryFlat) is not available yet"],
     ["null", "at byte 0: null (no index) is not available yet"],
@@ -156,6 +159,9 @@ Deno.test("stores are disposed of when reading fails", async () => {
   const counting = Object.assign(Object.create(backend) as typeof backend, {
     createFlat: (d: number) => count(backend.createFlat(d)),
     createIVF: (d: number, nlist: number) => count(backend.createIVF(d, nlist)),
+    createCodes: (spec: CodecSpec) => count(backend.createCodes(spec)),
+    createCodeLists: (spec: CodecSpec, nlist: number, residual?: ResidualLists) =>
+      count(backend.createCodeLists(spec, nlist, residual)),
   });
   for (const [kind, index] of await everyKind(backend)) {
     const bytes = await serializeIndex(index);

@@ -5,12 +5,14 @@
  */
 
 import type { Backend } from "../lib/backend/backend.ts";
+import { QuantizerType } from "../lib/codec/quantizer_type.ts";
 import type { Index } from "../lib/index/index.ts";
 import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "../lib/index/flat.ts";
 import { IndexIDMap, IndexIDMap2 } from "../lib/index/id_map.ts";
 import { IndexIVFFlat } from "../lib/index/ivf_flat.ts";
 import { IndexPreTransform } from "../lib/index/pre_transform.ts";
 import { IndexRefine, IndexRefineFlat } from "../lib/index/refine.ts";
+import { IndexIVFScalarQuantizer, IndexScalarQuantizer } from "../lib/index/scalar_quantizer.ts";
 import { Metric } from "../lib/metric.ts";
 import {
   CenteringTransform,
@@ -78,6 +80,7 @@ export async function everyKind(backend: Backend): Promise<Map<string, Index>> {
     index.ownFields = true;
     await index.addWithIds(x, ids);
   }
+  await addScalar(kinds, x, d, backend);
   kinds.set("map", map).set("map2 of IVF", map2);
   for (const [name, index] of await compositeKinds(backend)) kinds.set(name, index);
   return kinds;
@@ -127,4 +130,34 @@ export async function compositeKinds(backend: Backend): Promise<Map<string, Inde
   map.ownFields = true;
   await map.addWithIds(x, Array.from({ length: 12 }, (_, i) => 100 - 7 * i));
   return kinds.set("map2 of chain", map);
+}
+
+/** Those of scalar quantizers: with ranges and without, trained and not. */
+async function addScalar(
+  kinds: Map<string, Index>,
+  x: Float32Array,
+  d: number,
+  backend: Backend,
+): Promise<void> {
+  const flat = new IndexScalarQuantizer(d, QuantizerType.QT6bit, Metric.L2, { backend });
+  await flat.train(x);
+  await flat.add(x);
+  const halves = new IndexScalarQuantizer(d, QuantizerType.QTfp16, Metric.Cosine, { backend });
+  await halves.add(x);
+  const lists = async (qtype: QuantizerType, metric: Metric) => {
+    const quantizer = new IndexFlat(d, metric, { backend });
+    await quantizer.add(x.subarray(0, 4 * d));
+    const index = new IndexIVFScalarQuantizer(quantizer, d, 4, qtype, metric);
+    index.ownFields = true;
+    return index;
+  };
+  const full = await lists(QuantizerType.QT8bit, Metric.L2);
+  await full.train(x);
+  await full.add(x);
+  full.nprobe = 3;
+  const sparse = await lists(QuantizerType.QTbf16, Metric.InnerProduct);
+  await sparse.addWithIds(x.subarray(0, d), [2 ** 52]);
+  kinds.set("SQ6", flat).set("SQfp16 cosine", halves);
+  kinds.set("IVF SQ8", full).set("IVF SQbf16", sparse);
+  kinds.set("IVF SQ4 untrained", await lists(QuantizerType.QT4bit, Metric.L2));
 }

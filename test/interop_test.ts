@@ -93,7 +93,7 @@ Deno.test("files written by faiss are read, and give its labels and distances", 
   }
   using untrained = await readIndex(`${directory}/untrained.faiss`);
   assert(untrained instanceof IndexIDMap2 && !untrained.isTrained);
-  await assert.rejects(readIndex(`${directory}/pq.faiss`), /IwPQ \(IndexIVFPQ\) is not available/);
+  await assert.rejects(readIndex(`${directory}/later.faiss`), /IwPf \(IndexIVFPQFastScan\) is not/);
   await Deno.remove(directory, { recursive: true });
 });
 

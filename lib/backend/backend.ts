@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { CodecSpec } from "../codec/codec.ts";
 import type { GpuDevice } from "../kernel/device.ts";
 import type { Metric } from "../metric.ts";
 import type { IDSelector } from "../selector.ts";
@@ -74,25 +75,19 @@ export interface FlatStore extends Disposable {
   rangeSearch(queries: Float32Array, radius: number, how: StoreSearch): Promise<RangeNeighbors>;
 }
 
-/** Inverted lists of rows with ids. A location is `(list << 32) | offset`. */
-export interface IVFStore extends Disposable {
+/** What inverted lists of rows of any kind can do. A location is `(list << 32) | offset`. */
+export interface InvertedLists extends Disposable {
   /** Dimension. */
   readonly d: number;
   /** Number of lists. */
   readonly nlist: number;
   /** Rows held in all lists. */
   readonly count: number;
-  /** Appends each row to its list; a list of −1 skips the row. */
-  add(x: Float32Array, lists: BigInt64Array, ids: BigInt64Array): Promise<void>;
-  /** Moves another store's rows here, adding `addId` to their ids; empties the other. */
-  append(other: IVFStore, addId: number): Promise<void>;
   /** Rows in each list. */
   sizes(): Float64Array;
-  /** Copies of one list's rows and ids. */
-  list(list: number): { x: Float32Array; ids: BigInt64Array };
   /** Locations of ids, −1 where there is none. */
   locate(ids: BigInt64Array): BigInt64Array;
-  /** Copies the rows at locations into `out`. */
+  /** Copies the rows at locations into `out`; of codes, what they stand for. */
   gather(locations: BigInt64Array, out: Float32Array): void;
   /** Removes the selected ids. Returns how many rows went. */
   remove(selector: IDSelector): Promise<number>;
@@ -114,6 +109,70 @@ export interface IVFStore extends Disposable {
     radius: number,
     how: StoreSearch,
   ): Promise<RangeNeighbors>;
+}
+
+/** Inverted lists of vectors with ids. */
+export interface IVFStore extends InvertedLists {
+  /** Appends each row to its list; a list of −1 skips the row. */
+  add(x: Float32Array, lists: BigInt64Array, ids: BigInt64Array): Promise<void>;
+  /** Moves another store's rows here, adding `addId` to their ids; empties the other. */
+  append(other: IVFStore, addId: number): Promise<void>;
+  /** Copies of one list's rows and ids. */
+  list(list: number): { x: Float32Array; ids: BigInt64Array };
+}
+
+/** A codec that a backend runs. */
+export interface BackendCodec extends Disposable {
+  /** Codes of `n × d` vectors. Refuses NaN and infinities. */
+  encode(x: Float32Array): Promise<Uint8Array>;
+  /** The vectors that codes stand for. */
+  decode(codes: Uint8Array): Promise<Float32Array>;
+}
+
+/** Codes in order of arrival: a code's id is its position. Searches are by L2 or inner product. */
+export interface CodeStore extends Disposable {
+  /** Dimension. */
+  readonly d: number;
+  /** Bytes of a code. */
+  readonly codeSize: number;
+  /** Codes held. */
+  readonly count: number;
+  /** Appends codes. */
+  add(codes: Uint8Array): Promise<void>;
+  /** Appends a copy of another store's codes. */
+  append(other: CodeStore): Promise<void>;
+  /** A copy of codes `start … start + n`. */
+  codes(start: number, n: number): Uint8Array;
+  /** Decodes the given rows into `out`. */
+  gather(rows: BigInt64Array, out: Float32Array): void;
+  /** Removes the selected codes; later ones move down. Returns how many. */
+  remove(selector: IDSelector): Promise<number>;
+  /** Removes every code. */
+  clear(): void;
+  /** Nearest `k` codes of each query. */
+  search(queries: Float32Array, k: number, how: StoreSearch): Promise<Neighbors>;
+  /** {@linkcode search}, on this thread. */
+  searchSync(queries: Float32Array, k: number, how: StoreSearch): Neighbors;
+  /** Codes strictly nearer than `radius` (strictly more similar, for similarities). */
+  rangeSearch(queries: Float32Array, radius: number, how: StoreSearch): Promise<RangeNeighbors>;
+}
+
+/** Inverted lists of codes with ids. Searches are by L2 or inner product. */
+export interface CodeLists extends InvertedLists {
+  /** Bytes of a code. */
+  readonly codeSize: number;
+  /** Appends each code to its list; a list of −1 skips the code. */
+  add(codes: Uint8Array, lists: BigInt64Array, ids: BigInt64Array): Promise<void>;
+  /** Moves another store's codes here, adding `addId` to their ids; empties the other. */
+  append(other: CodeLists, addId: number): Promise<void>;
+  /** Copies of one list's codes and ids. */
+  list(list: number): { codes: Uint8Array; ids: BigInt64Array };
+}
+
+/** What the codes of lists stand for: vectors less the centroid of their list. */
+export interface ResidualLists {
+  /** `nlist × d`. */
+  centroids: Float32Array;
 }
 
 /** Rows that stay where they are compared, for k-means. */
@@ -146,6 +205,12 @@ export interface Backend {
   createFlat(d: number): FlatStore;
   /** New, empty inverted lists. */
   createIVF(d: number, nlist: number): IVFStore;
+  /** A codec of a trained specification. */
+  createCodec(spec: CodecSpec): BackendCodec;
+  /** A new, empty store of codes. */
+  createCodes(spec: CodecSpec): CodeStore;
+  /** New, empty inverted lists of codes. */
+  createCodeLists(spec: CodecSpec, nlist: number, residual?: ResidualLists): CodeLists;
   /** All distances between rows of `x` and rows of `y`, `nx × ny`. */
   pairwise(
     x: Float32Array,

@@ -6,21 +6,24 @@
 
 import { UnsupportedError } from "../errors.ts";
 import { Metric } from "../metric.ts";
+import { isCodes, makeCodes, makeIVFCodes } from "./factory_codes.ts";
 import { isComposite, makeComposite } from "./factory_composites.ts";
 import { laterIndex, laterIVFCode, laterQuantizer } from "./factory_tokens.ts";
 import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "./flat.ts";
 import { IndexIDMap, IndexIDMap2 } from "./id_map.ts";
 import type { Index, IndexOptions } from "./index.ts";
+import type { IndexIVF } from "./ivf.ts";
 import { IndexIVFFlat } from "./ivf_flat.ts";
 import { MOST_NESTED } from "./nesting.ts";
 
 const idMaps = { IDMap: IndexIDMap, IDMap2: IndexIDMap2 } as const;
 
 /**
- * An index by its factory string: `Flat`, `IVF<n>,Flat` (`n` may end in `k` or `M`),
- * `IVF<n>(<quantizer>),Flat`; transforms before these (`PCA[W][R]<n>`, `OPQ<M>[_<n>]`, `ITQ[<n>]`,
- * `RR[<n>]`, `HR[<seed>]`, `L2norm`, `Pad<n>`), `RFlat` or `Refine(<index>)` after them, and `IDMap`
- * or `IDMap2` before or after all.
+ * An index by its factory string: `Flat`, `PQ<M>x<nbits>`, `SQ8` and its like, and these after
+ * `IVF<n>,` or `IVF<n>(<quantizer>),` (`n` may end in `k` or `M`; `nbits` is 8 if left out);
+ * transforms before these (`PCA[W][R]<n>`, `OPQ<M>[_<n>]`, `ITQ[<n>]`, `RR[<n>]`, `HR[<seed>]`,
+ * `L2norm`, `Pad<n>`), `RFlat` or `Refine(<index>)` after them, and `IDMap` or `IDMap2` before or
+ * after all.
  *
  * @param d Dimension.
  * @param description FAISS's factory string.
@@ -70,13 +73,18 @@ export function indexFactory(
     });
     if (composite !== undefined) return composite;
     if (first === "Flat" && rest.length === 0) return makeFlat(d, metric, options);
+    const codes = rest.length === 0 ? makeCodes(first, d, metric, options) : undefined;
+    if (codes !== undefined) return codes;
     const list = /^IVF(\d+)([kM]?)(?:\((.*)\))?$/.exec(first);
-    if (list && rest.length === 1 && rest[0] === "Flat") {
+    if (list && rest.length === 1) {
       const nlist = Number(list[1]) * { "": 1, k: 1024, M: 1024 ** 2 }[list[2] as "" | "k" | "M"];
-      const quantizer = list[3] === undefined
-        ? makeFlat(d, metric, options)
-        : make(splitTokens(list[3]), d);
-      return owning(new IndexIVFFlat(quantizer, d, nlist, metric, options));
+      const quantizer = () =>
+        list[3] === undefined ? makeFlat(d, metric, options) : make(splitTokens(list[3]), d);
+      if (rest[0] === "Flat") {
+        return owning(new IndexIVFFlat(quantizer(), d, nlist, metric, options));
+      }
+      const codes = makeIVFCodes(rest[0]!, quantizer, d, nlist, metric, options);
+      if (codes !== undefined) return owning(codes);
     }
     if (list && rest.length === 0) throw fail(`${first} needs a code after it, like ${first},Flat`);
     throw explain(description, tokens);
@@ -90,7 +98,7 @@ function makeFlat(d: number, metric: Metric, options: IndexOptions): IndexFlat {
   return new IndexFlat(d, metric, options);
 }
 
-function owning<T extends IndexIDMap | IndexIVFFlat>(index: T): T {
+function owning<T extends IndexIDMap | IndexIVF>(index: T): T {
   index.ownFields = true;
   return index;
 }
@@ -124,14 +132,16 @@ function explain(description: string, tokens: string[]): Error {
     }
   }
   const at = tokens.findIndex((token, i) => {
-    return i === 0 ? isComposite(token) : !(i === 1 && afterIVF && token === "Flat");
+    if (i === 0) return isComposite(token);
+    return !(i === 1 && afterIVF && (token === "Flat" || isCodes(token)));
   });
   return new RangeError(`Cannot parse "${description}": token "${tokens[at]}" is out of place`);
 }
 
 /** Whether there is something to make of a token in its place. */
 function isAvailable(token: string): boolean {
-  return /^(Flat|IVF\d+[kM]?(\(.*\))?|IDMap2?)$/.test(token) || isComposite(token);
+  return /^(Flat|IVF\d+[kM]?(\(.*\))?|IDMap2?)$/.test(token) ||
+    isComposite(token) || isCodes(token);
 }
 
 /**

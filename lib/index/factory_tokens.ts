@@ -8,7 +8,8 @@ type Table = readonly (readonly [pattern: RegExp, name: string])[];
 
 const ADDITIVE_NORM = "(_N(none|float|qint8|qint4|cqint8|cqint4|lsq2x4|rq2x4))?";
 const STAGES = "\\d+x\\d+(_\\d+x\\d+)*";
-const SCALAR = /^SQ(0|4|6|8|fp16|bf16|8_direct|8_direct_signed|tqmse[12348]|tq[2345])$/;
+/** Scalar quantizers that are not there yet. */
+const SCALAR = /^SQ(0|tqmse[12348]|tq[2345])$/;
 
 const quantizers: Table = [
   [/^IVF\d+[kM]?_HNSW\d*$/, "IndexHNSWFlat quantizer"],
@@ -22,7 +23,6 @@ const ivfCodes: Table = [
   [/^FlatDedup$/, "IndexIVFFlatDedup"],
   [/^FlatPanorama(\d+(_\d+)?)?$/, "IndexIVFFlatPanorama"],
   [SCALAR, "IndexIVFScalarQuantizer"],
-  [/^PQ\d+(x\d+)?(np)?$/, "IndexIVFPQ"],
   [/^PQ\d+\+\d+$/, "IndexIVFPQR"],
   [/^PQ\d+x4fsr?(_\d+)?$/, "IndexIVFPQFastScan"],
   [new RegExp(`^RQ${STAGES}${ADDITIVE_NORM}$`), "IndexIVFResidualQuantizer"],
@@ -44,7 +44,6 @@ const indexes: Table = [
   [/^LSH\d*r?t?$/, "IndexLSH"],
   [/^ZnLattice\d+x\d+_\d+$/, "IndexLattice"],
   [SCALAR, "IndexScalarQuantizer"],
-  [/^PQ\d+(x\d+)?(np)?$/, "IndexPQ"],
   [/^PQ\d+x4fs(_\d+)?$/, "IndexPQFastScan"],
   [new RegExp(`^RQ${STAGES}${ADDITIVE_NORM}$`), "IndexResidualQuantizer"],
   [new RegExp(`^RCQ${STAGES}$`), "ResidualCoarseQuantizer"],

@@ -1,8 +1,7 @@
 /** Classes of FAISS that files can hold and this version can't read, by their four characters. */
 export const UNAVAILABLE: ReadonlyMap<string, string> = new Map(
   Object.entries({
-    IndexPQ: ["IxPQ", "IxPo", "IxPq"],
-    IndexScalarQuantizer: ["IxSQ"],
+    IndexPQ: ["IxPQ", "IxPo"],
     IndexLSH: ["IxHE", "IxHe"],
     IndexRefinePanorama: ["IxRP"],
     IndexFlatPanorama: ["IxFP", "IxFp"],
@@ -33,10 +32,10 @@ export const UNAVAILABLE: ReadonlyMap<string, string> = new Map(
     IndexIVFFlatDedup: ["IwFd"],
     IndexIVFFlatPanorama: ["IwP2", "IwPn"],
     IndexIVFFlat: ["IvFL"],
-    IndexIVFPQ: ["IvPQ", "IwPQ"],
+    IndexIVFPQ: ["IvPQ"],
     IndexIVFPQR: ["IvQR", "IwQR"],
     IndexIVFPQFastScan: ["IwPf"],
-    IndexIVFScalarQuantizer: ["IvSQ", "IwSQ", "IwSq"],
+    IndexIVFScalarQuantizer: ["IvSQ", "IwSQ"],
     IndexIVFSpectralHash: ["IwSh"],
     IndexIVFIndependentQuantizer: ["IwIQ"],
     IndexIVFResidualQuantizer: ["IwRQ"],

@@ -1,11 +1,11 @@
-import type { Backend, IVFStore } from "../backend/backend.ts";
 import type { ByteReader } from "./byte_reader.ts";
-import { checkFinite } from "./faiss_checks.ts";
-import { chunkRows, UNAVAILABLE } from "./faiss_codes.ts";
+import type { ByteWriter } from "./byte_writer.ts";
+import { CHUNK_BYTES, UNAVAILABLE } from "./faiss_codes.ts";
 
 /** What the lists of a file have to agree with. */
 export interface ListsExpected {
-  d: number;
+  /** Bytes of a row. */
+  codeSize: number;
   nlist: number;
   ntotal: number;
   /** Ids are below this. */
@@ -28,13 +28,24 @@ export async function skipDirectMap(reader: ByteReader, ntotal: number): Promise
   reader.offset += 16 * pairs;
 }
 
-/** Reads inverted lists into a new store. */
-export async function readLists(
+/** Where the rows of lists go. */
+export interface ListsTarget {
+  /** Takes rows, whose bytes are only there until it is done. */
+  add(rows: Uint8Array<ArrayBuffer>, lists: BigInt64Array, ids: BigInt64Array): Promise<void>;
+  /** Refuses bad rows: `at` is where in the file they start. */
+  check?(rows: Uint8Array<ArrayBuffer>, at: number, rowName: (row: number) => string): void;
+}
+
+/**
+ * Reads inverted lists. `open` makes what takes their rows, once their sizes are known to be
+ * sound.
+ */
+export async function readLists<T extends ListsTarget>(
   reader: ByteReader,
-  backend: Backend,
   expected: ListsExpected,
-): Promise<IVFStore> {
-  const { d, nlist, ntotal } = expected;
+  open: () => T,
+): Promise<T> {
+  const { codeSize, ntotal } = expected;
   const at = reader.offset;
   const code = await reader.text(4, "the inverted lists");
   let sizes: Float64Array = new Float64Array();
@@ -53,24 +64,22 @@ export async function readLists(
   if (total !== ntotal) {
     reader.fail(`the inverted lists hold ${total} vectors and the header says ${ntotal}`, at);
   }
-  reader.need(total * (4 * d + 8), "the inverted lists");
-  using stack = new DisposableStack();
-  const store = stack.use(backend.createIVF(d, nlist));
-  await fillStore(reader, store, sizes, expected);
-  stack.move();
-  return store;
+  reader.need(total * (codeSize + 8), "the inverted lists");
+  const target = open();
+  await fill(reader, target, sizes, expected);
+  return target;
 }
 
 async function readSizes(
   reader: ByteReader,
-  { d, nlist, ntotal }: ListsExpected,
+  { codeSize: wanted, nlist, ntotal }: ListsExpected,
 ): Promise<Float64Array> {
   const at = reader.offset;
   const count = await reader.u64("the number of inverted lists");
   if (count !== BigInt(nlist)) reader.fail(`${count} inverted lists where nlist is ${nlist}`, at);
   const codeSize = await reader.u64("the code size");
-  if (codeSize !== BigInt(4 * d)) {
-    reader.fail(`codes have ${codeSize} bytes and ${4 * d} are needed`, at + 8);
+  if (codeSize !== BigInt(wanted)) {
+    reader.fail(`codes have ${codeSize} bytes and ${wanted} are needed`, at + 8);
   }
   const kind = await reader.text(4, "the kind of the list sizes");
   if (kind !== "full" && kind !== "sprs") {
@@ -98,27 +107,27 @@ async function readSizes(
   return sizes;
 }
 
-/** Lists are small beside a chunk, or large: rows of many or of a part go to the store at once. */
-async function fillStore(
+/** Lists are small beside a chunk, or large: rows of many or of a part are taken at once. */
+async function fill(
   reader: ByteReader,
-  store: IVFStore,
+  target: ListsTarget,
   sizes: Float64Array,
-  { d, ntotal, idLimit }: ListsExpected,
+  { codeSize, ntotal, idLimit }: ListsExpected,
 ): Promise<void> {
-  const capacity = chunkRows(d, ntotal);
-  const x = new Float32Array(capacity * d);
+  const capacity = Math.max(1, Math.min(ntotal, Math.floor(CHUNK_BYTES / codeSize)));
+  const rows = new Uint8Array(capacity * codeSize);
   const ids = new BigInt64Array(capacity);
   const lists = new BigInt64Array(capacity);
   let used = 0;
   for (const [list, size] of sizes.entries()) {
     const codesAt = reader.offset;
-    const idsAt = codesAt + size * 4 * d;
+    const idsAt = codesAt + size * codeSize;
     for (let row = 0; row < size;) {
       const n = Math.min(size - row, capacity - used);
-      const codes = x.subarray(used * d, (used + n) * d);
-      const at = codesAt + row * 4 * d;
+      const codes = rows.subarray(used * codeSize, (used + n) * codeSize);
+      const at = codesAt + row * codeSize;
       await reader.fillAt(at, codes, "the vectors of a list");
-      checkFinite(reader, codes, d, false, at, (i) => `row ${row + i} of list ${list}`);
+      target.check?.(codes, at, (i) => `row ${row + i} of list ${list}`);
       const part = ids.subarray(used, used + n);
       await reader.fillAt(idsAt + row * 8, part, "the ids of a list");
       part.forEach((id, i) => {
@@ -130,13 +139,50 @@ async function fillStore(
       row += n;
       used += n;
       if (used === capacity) {
-        await store.add(x, lists, ids);
+        await target.add(rows, lists, ids);
         used = 0;
       }
     }
     reader.offset = idsAt + size * 8;
   }
   if (used > 0) {
-    await store.add(x.subarray(0, used * d), lists.subarray(0, used), ids.subarray(0, used));
+    const part = rows.subarray(0, used * codeSize);
+    await target.add(part, lists.subarray(0, used), ids.subarray(0, used));
+  }
+}
+
+/** Writes inverted lists; `list` gives the rows and ids of one. */
+export async function writeLists(
+  writer: ByteWriter,
+  sizes: Float64Array,
+  codeSize: number,
+  list: (list: number) => { rows: ArrayBufferView; ids: BigInt64Array },
+): Promise<void> {
+  await writer.text("ilar");
+  await writer.u64(sizes.length);
+  await writer.u64(codeSize);
+  await writeSizes(writer, sizes);
+  for (const [i, size] of sizes.entries()) {
+    if (size === 0) continue;
+    const { rows, ids } = list(i);
+    await writer.bytes(rows);
+    await writer.bytes(ids);
+  }
+}
+
+/** All sizes, or (list, size) pairs where at most half of the lists hold rows. */
+async function writeSizes(writer: ByteWriter, sizes: Float64Array): Promise<void> {
+  const held = Array.from(sizes.entries()).filter(([, size]) => size > 0);
+  if (held.length > Math.floor(sizes.length / 2)) {
+    await writer.text("full");
+    await writer.u64(sizes.length);
+    for (const size of sizes) await writer.u64(size);
+  } else {
+    await writer.text("sprs");
+    await writer.u64(2 * held.length);
+    for (const [list, size] of held) {
+      await writer.u64(list);
+      await writer.u64(size);
+    }
   }
 }

@@ -9,7 +9,9 @@ import type { ByteReader } from "./byte_reader.ts";
 import { checkFinite } from "./faiss_checks.ts";
 import { readPreTransform, readRefine } from "./faiss_composites.ts";
 import { chunkRows, MAX_DIMENSION, UNAVAILABLE } from "./faiss_codes.ts";
-import { readLists, skipDirectMap } from "./faiss_lists.ts";
+import { type ListsExpected, readLists, skipDirectMap } from "./faiss_lists.ts";
+import { readIVFPQ, readPQ } from "./faiss_product.ts";
+import { readIVFSQ, readSQ } from "./faiss_scalar.ts";
 
 // Lists of an untrained index take memory with no bytes behind them.
 const MAX_UNTRAINED_LISTS = 2 ** 18;
@@ -52,6 +54,14 @@ export async function readRecord(place: Place): Promise<Index> {
       return await readFlat(place, code);
     case "IwFl":
       return await readIVFFlat(place);
+    case "IxPq":
+      return await readPQ(place);
+    case "IwPQ":
+      return await readIVFPQ(place);
+    case "IxSQ":
+      return await readSQ(place);
+    case "IwSq":
+      return await readIVFSQ(place);
     case "IxMp":
     case "IxM2":
       if (place.positions !== undefined) {
@@ -134,9 +144,22 @@ async function readFlat({ reader, backend }: Place, code: string): Promise<Index
   return index;
 }
 
-async function readIVFFlat({ reader, backend, positions }: Place): Promise<IndexIVFFlat> {
+/** What indexes with inverted lists start with. */
+export interface IVFHeader extends Header {
+  nlist: number;
+  /** At most `nlist`: FAISS looks at all lists when there are fewer. */
+  nprobe: number;
+  /** What the lists have to agree with, but for the size of codes. */
+  lists: Omit<ListsExpected, "codeSize">;
+  /** The index that finds the lists; the caller disposes of it. */
+  quantizer: IndexFlat;
+}
+
+/** Reads all of an index with inverted lists that comes before what is special to it. */
+export async function readIVFHeader({ reader, backend, positions }: Place): Promise<IVFHeader> {
   const at = reader.offset;
-  const { d, ntotal, isTrained, metric, metricArg } = await readHeader(reader);
+  const header = await readHeader(reader);
+  const { d, ntotal, isTrained } = header;
   const nlist = await reader.u64("nlist");
   if (nlist < 1n || nlist >= MAX_LISTS) reader.fail(`nlist is ${nlist}`, reader.offset - 8);
   const nprobe = await reader.u64("nprobe");
@@ -160,26 +183,34 @@ async function readIVFFlat({ reader, backend, positions }: Place): Promise<Index
     reader.fail(`an untrained index has ${nlist} lists`, at);
   }
   await skipDirectMap(reader, ntotal);
-  const store = stack.use(
-    await readLists(reader, backend, {
-      d,
-      nlist: Number(nlist),
-      ntotal,
-      idLimit: positions === undefined ? ANY_ID : BigInt(positions),
-    }),
-  );
-  const index = IndexIVFFlat.fromParts({
-    quantizer,
-    d,
+  stack.move();
+  const idLimit = positions === undefined ? ANY_ID : BigInt(positions);
+  return {
+    ...header,
     nlist: Number(nlist),
-    metric,
-    metricArg,
-    // FAISS looks at all lists when there are fewer.
     nprobe: Math.min(Number(nprobe), Number(nlist)),
-    ntotal,
-    isTrained,
-    store,
+    lists: { nlist: Number(nlist), ntotal, idLimit },
+    quantizer,
+  };
+}
+
+async function readIVFFlat(place: Place): Promise<IndexIVFFlat> {
+  const { reader, backend } = place;
+  const { lists, ...header } = await readIVFHeader(place);
+  const { d, nlist } = header;
+  using stack = new DisposableStack();
+  stack.use(header.quantizer);
+  const { store } = await readLists(reader, { ...lists, codeSize: 4 * d }, () => {
+    const store = stack.use(backend.createIVF(d, nlist));
+    const numbers = (rows: Uint8Array<ArrayBuffer>) =>
+      new Float32Array(rows.buffer, rows.byteOffset, rows.length / 4);
+    return {
+      store,
+      add: (rows, lists, ids) => store.add(numbers(rows), lists, ids),
+      check: (rows, at, rowName) => checkFinite(reader, numbers(rows), d, false, at, rowName),
+    };
   });
+  const index = IndexIVFFlat.fromParts({ ...header, store });
   stack.move();
   return index;
 }

@@ -2,13 +2,19 @@ import { UnsupportedError } from "../errors.ts";
 import { IndexFlat } from "../index/flat.ts";
 import { IndexIDMap, IndexIDMap2 } from "../index/id_map.ts";
 import type { Index } from "../index/index.ts";
+import type { IndexIVF } from "../index/ivf.ts";
 import { IndexIVFFlat } from "../index/ivf_flat.ts";
 import { IndexPreTransform } from "../index/pre_transform.ts";
 import { IndexRefine } from "../index/refine.ts";
+import { IndexIVFPQ, IndexPQ } from "../index/product_quantizer.ts";
+import { IndexIVFScalarQuantizer, IndexScalarQuantizer } from "../index/scalar_quantizer.ts";
 import { Metric } from "../metric.ts";
 import type { ByteWriter } from "./byte_writer.ts";
 import { writePreTransform, writeRefine } from "./faiss_composites.ts";
 import { chunkRows, HEADER_DUMMY } from "./faiss_codes.ts";
+import { writeLists } from "./faiss_lists.ts";
+import { writeIVFPQ, writePQ } from "./faiss_product.ts";
+import { writeIVFSQ, writeSQ } from "./faiss_scalar.ts";
 
 /** Writes one index, and those inside it, as FAISS does. */
 export async function writeRecord(writer: ByteWriter, index: Index): Promise<void> {
@@ -19,6 +25,14 @@ export async function writeRecord(writer: ByteWriter, index: Index): Promise<voi
       await writeIVFFlat(writer, index);
     } else if (index instanceof IndexIDMap) {
       await writeIDMap(writer, index);
+    } else if (index instanceof IndexPQ) {
+      await writePQ(writer, index);
+    } else if (index instanceof IndexIVFPQ) {
+      await writeIVFPQ(writer, index);
+    } else if (index instanceof IndexScalarQuantizer) {
+      await writeSQ(writer, index);
+    } else if (index instanceof IndexIVFScalarQuantizer) {
+      await writeIVFSQ(writer, index);
     } else if (index instanceof IndexPreTransform) {
       await writePreTransform(writer, index);
     } else if (index instanceof IndexRefine) {
@@ -55,44 +69,28 @@ async function writeFlat(writer: ByteWriter, index: IndexFlat): Promise<void> {
   }
 }
 
-async function writeIVFFlat(writer: ByteWriter, index: IndexIVFFlat): Promise<void> {
-  const { d, nlist, store } = index;
-  await writeHeader(writer, "IwFl", index);
-  await writer.u64(nlist);
+/** The header of an index with inverted lists. */
+export async function writeIVFHeader(
+  writer: ByteWriter,
+  code: string,
+  index: IndexIVF,
+): Promise<void> {
+  await writeHeader(writer, code, index);
+  await writer.u64(index.nlist);
   await writer.u64(index.nprobe);
   await writeRecord(writer, index.quantizer);
   // A direct map of type "none": ours is kept by the store, not the file.
   await writer.u8(0);
   await writer.u64(0);
-
-  const sizes = store.sizes();
-  await writer.text("ilar");
-  await writer.u64(nlist);
-  await writer.u64(4 * d);
-  await writeSizes(writer, sizes);
-  for (const [list, size] of sizes.entries()) {
-    if (size === 0) continue;
-    const { x, ids } = store.list(list);
-    await writer.bytes(x);
-    await writer.bytes(ids);
-  }
 }
 
-/** All sizes, or (list, size) pairs where at most half of the lists hold rows. */
-async function writeSizes(writer: ByteWriter, sizes: Float64Array): Promise<void> {
-  const held = Array.from(sizes.entries()).filter(([, size]) => size > 0);
-  if (held.length > Math.floor(sizes.length / 2)) {
-    await writer.text("full");
-    await writer.u64(sizes.length);
-    for (const size of sizes) await writer.u64(size);
-  } else {
-    await writer.text("sprs");
-    await writer.u64(2 * held.length);
-    for (const [list, size] of held) {
-      await writer.u64(list);
-      await writer.u64(size);
-    }
-  }
+async function writeIVFFlat(writer: ByteWriter, index: IndexIVFFlat): Promise<void> {
+  const { d, store } = index;
+  await writeIVFHeader(writer, "IwFl", index);
+  await writeLists(writer, store.sizes(), 4 * d, (list) => {
+    const { x: rows, ids } = store.list(list);
+    return { rows, ids };
+  });
 }
 
 async function writeIDMap(writer: ByteWriter, index: IndexIDMap): Promise<void> {

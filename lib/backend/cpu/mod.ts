@@ -7,6 +7,9 @@
 import { readVariable, threadsVariable } from "../../env.ts";
 import type { Backend } from "../backend.ts";
 import { hamming, kmeansLeast, kmeansUpdate, pairwise } from "./arrays.ts";
+import { CpuCodeLists } from "./code_lists.ts";
+import { CpuCodec } from "./codec.ts";
+import { CpuCodeStore } from "./codes.ts";
 import { CpuFlatStore } from "./flat.ts";
 import { CpuIVFStore } from "./ivf.ts";
 import { createCpuLinalg } from "./linalg/mod.ts";
@@ -37,6 +40,9 @@ export function createCpuBackend(): Backend {
     linalg: createCpuLinalg(),
     createFlat: (d) => new CpuFlatStore(d),
     createIVF: (d, nlist) => new CpuIVFStore(d, nlist),
+    createCodec: (spec) => new CpuCodec(spec),
+    createCodes: (spec) => new CpuCodeStore(spec),
+    createCodeLists: (spec, nlist, residual) => new CpuCodeLists(spec, nlist, residual),
     pairwise,
     hamming,
     kmeansUpdate,

@@ -56,6 +56,8 @@ export const variantNames = [
   "tile_bf16",
   "pairwise_f64",
   "panel_f32",
+  "decode_f32",
+  "table_f32",
 ] as const;
 
 /** A call's report, as indexes show it. */

@@ -5,6 +5,7 @@
  */
 
 import { gpu, type GpuDevice } from "../../kernel/device.ts";
+import { UnsupportedError } from "../../errors.ts";
 import { Metric } from "../../metric.ts";
 import type { Backend } from "../backend.ts";
 import { hamming, pairwise } from "./arrays.ts";
@@ -50,6 +51,9 @@ export function createGpuBackend(
     linalg: createGpuLinalg(context),
     createFlat: (d) => new GpuFlatStore(context, d),
     createIVF: (d, nlist) => new GpuIVFStore(context, d, nlist),
+    createCodec: noCodes,
+    createCodes: noCodes,
+    createCodeLists: noCodes,
     pairwise: (x, y, d, metric, metricArg) => pairwise(context, x, y, d, metric, metricArg),
     hamming: (x, y, codeSize, k) => hamming(context, x, y, codeSize, k),
     kmeansUpdate: (x, assign, weights, centroids, d) =>
@@ -58,4 +62,10 @@ export function createGpuBackend(
     residentRows: async (x, d, metric) =>
       metric === Metric.L2 ? await GpuResidentRows.create(context, x, d) : undefined,
   };
+}
+
+function noCodes(): never {
+  throw new UnsupportedError(
+    "Cannot make codes on the gpu backend: use the cpu backend, or an index of whole vectors",
+  );
 }

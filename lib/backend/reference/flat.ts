@@ -12,7 +12,7 @@ export class ReferenceFlatStore implements FlatStore {
 
   constructor(d: number) {
     this.d = d;
-    this.#held = new Rows(d);
+    this.#held = Rows.ofNumbers(d);
   }
 
   get #rows(): Rows {
@@ -63,7 +63,7 @@ export class ReferenceFlatStore implements FlatStore {
   }
 
   clear(): void {
-    if (this.count > 0) this.#held = new Rows(this.d);
+    if (this.count > 0) this.#held = Rows.ofNumbers(this.d);
   }
 
   async search(queries: Float32Array, k: number, how: StoreSearch): Promise<Neighbors> {

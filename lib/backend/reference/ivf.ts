@@ -2,7 +2,7 @@ import { DisposedError } from "../../errors.ts";
 import type { IDSelector } from "../../selector.ts";
 import type { IVFStore, Neighbors, RangeNeighbors, StoreSearch } from "../backend.ts";
 import { Rows } from "./rows.ts";
-import { type Blocks, checkRows, nearest, within } from "./scan.ts";
+import { type Blocks, checkLists, checkRows, nearest, probed, within } from "./scan.ts";
 import { run, runSync } from "./steps.ts";
 
 interface List {
@@ -23,7 +23,7 @@ export class ReferenceIVFStore implements IVFStore {
   }
 
   #empty(): List[] {
-    return Array.from({ length: this.nlist }, () => ({ rows: new Rows(this.d), ids: [] }));
+    return Array.from({ length: this.nlist }, () => ({ rows: Rows.ofNumbers(this.d), ids: [] }));
   }
 
   get #lists(): List[] {
@@ -46,16 +46,7 @@ export class ReferenceIVFStore implements IVFStore {
   // deno-lint-ignore require-await
   async add(x: Float32Array, lists: BigInt64Array, ids: BigInt64Array): Promise<void> {
     checkRows("add", x, this.d, false);
-    if (lists.length * this.d !== x.length || ids.length !== lists.length) {
-      throw new TypeError(
-        `Cannot add: ${x.length / this.d} rows with ${lists.length} lists and ${ids.length} ids`,
-      );
-    }
-    lists.forEach((list, row) => {
-      if (list < -1n || list >= BigInt(this.nlist)) {
-        throw new RangeError(`Cannot add: row ${row} is of list ${list} of ${this.nlist}`);
-      }
-    });
+    checkLists(x.length / this.d, lists, ids, this.nlist);
     lists.forEach((list, row) => {
       if (list === -1n) return;
       const { rows, ids: held } = this.#list(Number(list));
@@ -151,17 +142,10 @@ export class ReferenceIVFStore implements IVFStore {
   }
 
   #blocks(queries: Float32Array, probes: BigInt64Array): Blocks {
-    const nprobe = probes.length / (queries.length / this.d);
-    const blocks = this.#lists.map(({ rows, ids }) => {
-      return { x: rows.x, count: rows.count, id: (row: number) => ids[row]! };
+    return probed(queries.length / this.d, probes, this.nlist, (list) => {
+      const { rows, ids } = this.#list(list);
+      return { x: rows.x, count: rows.count, id: (row) => ids[row]! };
     });
-    return (query) =>
-      Array.from(probes.subarray(query * nprobe, (query + 1) * nprobe), (list) => {
-        if (list >= BigInt(this.nlist)) {
-          throw new RangeError(`Cannot search: list ${list} of ${this.nlist}`);
-        }
-        return list < 0n ? [] : [blocks[Number(list)]!];
-      }).flat();
   }
 
   [Symbol.dispose](): void {

@@ -7,6 +7,9 @@
 
 import type { Metric } from "../../metric.ts";
 import type { Backend } from "../backend.ts";
+import { ReferenceCodeLists } from "./code_lists.ts";
+import { ReferenceCodec } from "./codec.ts";
+import { ReferenceCodeStore } from "./codes.ts";
 import { distanceOf } from "./distance.ts";
 import { ReferenceFlatStore } from "./flat.ts";
 import { hamming } from "./hamming.ts";
@@ -36,6 +39,9 @@ export function createReferenceBackend(): Backend {
     linalg: createReferenceLinalg(),
     createFlat: (d) => new ReferenceFlatStore(d),
     createIVF: (d, nlist) => new ReferenceIVFStore(d, nlist),
+    createCodec: (spec) => new ReferenceCodec(spec),
+    createCodes: (spec) => new ReferenceCodeStore(spec),
+    createCodeLists: (spec, nlist, residual) => new ReferenceCodeLists(spec, nlist, residual),
     pairwise: (x, y, d, metric, metricArg) => run(pairwise(x, y, d, metric, metricArg)),
     hamming: (x, y, codeSize, k) => run(hamming(x, y, codeSize, k)),
     kmeansUpdate: (x, assign, weights, centroids, d) =>

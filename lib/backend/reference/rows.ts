@@ -1,24 +1,40 @@
+/** What rows are made of: numbers, or the bytes of codes. */
+type Items = Float32Array | Uint8Array;
+
 /** Rows in one growing array. Rows already there never move under a reader. */
-export class Rows {
+export class Rows<T extends Items = Float32Array> {
   readonly #d: number;
-  #x = new Float32Array(0);
+  readonly #make: (length: number) => T;
+  #x: T;
   /** Rows held. */
   count = 0;
 
-  constructor(d: number) {
+  constructor(d: number, make: (length: number) => T) {
     this.#d = d;
+    this.#make = make;
+    this.#x = make(0);
+  }
+
+  /** Empty rows of `d` numbers. */
+  static ofNumbers(d: number): Rows {
+    return new Rows(d, (length) => new Float32Array(length));
+  }
+
+  /** Empty rows of `codeSize` bytes. */
+  static ofCodes(codeSize: number): Rows<Uint8Array> {
+    return new Rows(codeSize, (length) => new Uint8Array(length));
   }
 
   /** The numbers; more than `count` rows may be allocated. */
-  get x(): Float32Array {
+  get x(): T {
     return this.#x;
   }
 
   /** Appends whole rows. */
-  push(x: Float32Array): void {
+  push(x: T): void {
     const used = this.count * this.#d;
     if (used + x.length > this.#x.length) {
-      const larger = new Float32Array(Math.max(used + x.length, Math.ceil(used * 1.5)));
+      const larger = this.#make(Math.max(used + x.length, Math.ceil(used * 1.5)));
       larger.set(this.#x.subarray(0, used));
       this.#x = larger;
     }
@@ -27,13 +43,13 @@ export class Rows {
   }
 
   /** One row. */
-  row(i: number): Float32Array {
-    return this.#x.subarray(i * this.#d, (i + 1) * this.#d);
+  row(i: number): T {
+    return this.#x.subarray(i * this.#d, (i + 1) * this.#d) as T;
   }
 
   /** The rows that are kept, in the same order. */
-  filtered(keep: (row: number) => boolean): Rows {
-    const kept = new Rows(this.#d);
+  filtered(keep: (row: number) => boolean): Rows<T> {
+    const kept = new Rows(this.#d, this.#make);
     for (let i = 0; i < this.count; i++) {
       if (keep(i)) kept.push(this.row(i));
     }

@@ -37,6 +37,48 @@ export function checkRows(
   }
 }
 
+/** Checks that codes can be compared by a metric. */
+export function checkCodeMetric(metric: Metric): void {
+  if (metric === Metric.L2 || metric === Metric.InnerProduct) return;
+  throw new RangeError("Cannot search: codes are compared by L2 or inner product only");
+}
+
+/** Checks where rows are to go. */
+export function checkLists(
+  n: number,
+  lists: BigInt64Array,
+  ids: BigInt64Array,
+  nlist: number,
+): void {
+  if (lists.length !== n || ids.length !== n) {
+    throw new TypeError(
+      `Cannot add: ${n} rows with ${lists.length} lists and ${ids.length} ids`,
+    );
+  }
+  lists.forEach((list, row) => {
+    if (list < -1n || list >= BigInt(nlist)) {
+      throw new RangeError(`Cannot add: row ${row} is of list ${list} of ${nlist}`);
+    }
+  });
+}
+
+/** The blocks of the lists that queries probe. */
+export function probed(
+  nq: number,
+  probes: BigInt64Array,
+  nlist: number,
+  block: (list: number) => Block,
+): Blocks {
+  const nprobe = probes.length / nq;
+  return (query) =>
+    Array.from(probes.subarray(query * nprobe, (query + 1) * nprobe), (list) => {
+      if (list >= BigInt(nlist)) {
+        throw new RangeError(`Cannot search: list ${list} of ${nlist}`);
+      }
+      return list < 0n ? [] : [block(Number(list))];
+    }).flat();
+}
+
 function checkSearch(queries: Float32Array, d: number, how: StoreSearch): void {
   checkRows("search", queries, d, how.metric === Metric.NaNEuclidean);
   how.signal?.throwIfAborted();

@@ -4,11 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu_codec.h"
 #include "cpu_kernels.h"
 
-static const float *row_at(const cpu_source *source, uint64_t location) {
-  if (!source->segments) return source->rows + location * source->d;
-  return source->segments[location >> 32].rows + (location & 0xffffffff) * source->d;
+static const void *row_at(const cpu_source *source, uint64_t location) {
+  const cpu_segment *segment = source->segments ? source->segments + (location >> 32) : NULL;
+  const char *rows = (const char *)(segment ? segment->rows : source->rows);
+  size_t bytes = source->codec ? source->codec->code_size : source->d * sizeof(float);
+  return rows + (segment ? location & 0xffffffff : location) * bytes;
 }
 
 static int64_t id_at(const cpu_source *source, uint64_t location) {
@@ -16,12 +19,21 @@ static int64_t id_at(const cpu_source *source, uint64_t location) {
   return source->segments[location >> 32].ids[location & 0xffffffff];
 }
 
-static float exact_key(const cpu_scan *scan, uint64_t query, uint64_t location) {
+// room: d floats where rows are codes.
+static float exact_key(const cpu_scan *scan, uint64_t query, uint64_t location, float *room) {
   const cpu_source *source = &scan->source;
-  double value = scan->kernels->pair(source->metric, source->metric_arg, scan->queries + query * source->d,
-                                     row_at(source, location), source->d);
+  const float *row = row_at(source, location);
+  if (source->codec) {
+    const float *centroid = source->centroids ? source->centroids + (location >> 32) * source->d : NULL;
+    cpu_codec_decode(scan->kernels, source->codec, (const uint8_t *)row, 1, centroid, room);
+    row = room;
+  }
+  double value =
+      scan->kernels->pair(source->metric, source->metric_arg, scan->queries + query * source->d, row, source->d);
   return (float)(cpu_is_similarity(source->metric) ? -value : value);
 }
+
+static size_t room_of(const cpu_source *source) { return source->codec ? source->d * sizeof(float) : 0; }
 
 // A computed pair, in the order of results: by key, then id.
 typedef struct result {
@@ -134,7 +146,8 @@ static void tighten(const cpu_kernels *kernels, cpu_collector *c, uint64_t slack
 // More rows tie within their intervals than fit: computes them all and keeps the k best, in a heap
 // with the worst on top.
 static void resolve(const cpu_scan *scan, uint64_t query, cpu_collector *c) {
-  result *heap = malloc(c->k * sizeof(result));
+  result *heap = malloc(c->k * sizeof(result) + room_of(&scan->source));
+  float *room = (float *)(heap + c->k);
   if (!heap) {
     c->failed = true;
     c->count = c->k;
@@ -143,7 +156,7 @@ static void resolve(const cpu_scan *scan, uint64_t query, cpu_collector *c) {
   uint64_t held = 0;
   for (uint64_t i = 0; i < c->count; i++) {
     uint64_t location = c->location[i];
-    result item = {exact_key(scan, query, location), id_at(&scan->source, location), location};
+    result item = {exact_key(scan, query, location, room), id_at(&scan->source, location), location};
     c->recomputed++;
     c->resolved++;
     if (!(item.key < FLT_MAX)) continue;
@@ -238,15 +251,16 @@ static void check_hope(const cpu_scan *scan, uint64_t query, cpu_collector *c) {
 }
 
 static void prefetch_row(const cpu_source *source, uint64_t location) {
-  const char *row = (const char *)row_at(source, location);
-  size_t bytes = source->d * sizeof(float);
+  const char *row = row_at(source, location);
+  size_t bytes = source->codec ? source->codec->code_size : source->d * sizeof(float);
   for (size_t at = 0; at < bytes && at < 1024; at += 64) __builtin_prefetch(row + at);
 }
 
 // Every survivor computed in double. NaN, and what a float cannot hold, is no result, as in faiss.
 // Free the answer.
 static result *compute_exact(const cpu_scan *scan, uint64_t query, cpu_collector *c) {
-  result *results = malloc((c->count + 1) * sizeof(result));
+  result *results = malloc((c->count + 1) * sizeof(result) + room_of(&scan->source));
+  float *room = (float *)(results + c->count + 1);
   if (!results) {
     c->failed = true;
     c->count = 0;
@@ -257,7 +271,7 @@ static result *compute_exact(const cpu_scan *scan, uint64_t query, cpu_collector
   for (uint64_t i = 0; i < c->count; i++) {
     if (i + ahead < c->count) prefetch_row(&scan->source, c->location[i + ahead]);
     uint64_t location = c->location[i];
-    float key = exact_key(scan, query, location);
+    float key = exact_key(scan, query, location, room);
     c->recomputed++;
     if (!(key < (c->k == 0 ? c->bound : FLT_MAX))) continue;
     results[kept++] = (result){key, id_at(&scan->source, location), location};

@@ -5,6 +5,7 @@
 #include "element.h"
 #include "pair.inc.h"
 #include "peak.inc.h"
+#include "pq.inc.h"
 #include "qr_kernels.inc.h"
 #include "tile.inc.h"
 #include "widen.inc.h"
@@ -41,4 +42,5 @@ const cpu_kernels FN(cpu_table) = {
     .gemv_columns = FN(gemv_columns),
     .read_all = FN(read_all),
     .factor = &FN(cpu_factor_table),
+    .pq = &FN(cpu_pq_table),
 };

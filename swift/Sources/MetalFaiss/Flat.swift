@@ -118,7 +118,8 @@ final class Flat {
   }
 
   var source: cpu_source {
-    cpu_source(rows: rows.start, count: UInt64(count), segments: nil, d: UInt32(d), metric: 0, metric_arg: 0)
+    cpu_source(rows: rows.start, count: UInt64(count), segments: nil, d: UInt32(d), metric: 0, metric_arg: 0, codec: nil,
+      centroids: nil)
   }
 }
 

@@ -1,149 +1,16 @@
 import CMetalFaiss
 import CPUKernels
 
-/// Inverted lists: rows with ids, by list. A location is list << 32 | offset.
-final class IVF {
-  struct List {
-    var rows = Memory<Float>()
-    var ids = Memory<Int64>()
-    var count = 0
-  }
+/// Inverted lists of rows of floats.
+final class IVF: ListStore<Float> {
+  var d: Int { width }
 
-  let d: Int
-  let lock = ReadWriteLock()
-  private(set) var lists: [List]
-  /// What scans see of the lists.
-  private(set) var segments = Memory<cpu_segment>()
-  /// Locations by id, made when first asked for; any change forgets it.
-  private var directory: [Int64: Int64]?
-  private let directoryLock = Mutex()
+  init(d: Int, nlist: Int) throws { try super.init(width: d, nlist: nlist) }
 
-  init(d: Int, nlist: Int) throws {
-    self.d = d
-    lists = [List](repeating: List(), count: nlist)
-    try segments.reserve(nlist, used: 0)
-    for list in 0..<nlist { publish(list) }
-  }
-
-  deinit {
-    for list in lists.indices {
-      lists[list].rows.release()
-      lists[list].ids.release()
-    }
-    segments.release()
-  }
-
-  private func publish(_ list: Int) {
-    let held = lists[list]
-    segments.start[list] = cpu_segment(rows: held.rows.start, ids: held.ids.start, count: UInt64(held.count))
-    directory = nil
-  }
-
-  private func reserve(_ list: Int, _ more: Int) throws {
-    let count = lists[list].count
-    guard count + more < 1 << 32 else { throw Failure.value("list \(list) would hold more than 2^32 rows") }
-    try lists[list].rows.grow((count + more) * d, used: count * d)
-    try lists[list].ids.grow(count + more, used: count)
-    publish(list)
-  }
-
-  func add(_ x: UnsafePointer<Float>, _ to: UnsafePointer<Int64>, _ ids: UnsafePointer<Int64>, _ n: Int) throws {
-    let engine = Engine.shared
-    var starts = [Int](repeating: 0, count: lists.count + 1)
-    for i in 0..<n {
-      let list = to[i]
-      guard list >= -1, list < Int64(lists.count) else {
-        throw Failure.value("row \(i) goes to list \(list) of \(lists.count)")
-      }
-      if list >= 0 { starts[Int(list) + 1] += 1 }
-    }
-    if let at = firstRefused(x, n * d, allowNaN: false, kernels: engine.kernels) {
+  override func check(_ x: UnsafePointer<Float>, _ n: Int) throws {
+    if let at = firstRefused(x, n * d, allowNaN: false, kernels: Engine.shared.kernels) {
       throw refusal(x, at, d: d, what: "row")
     }
-    // Room for all before anything is written: a refusal changes nothing.
-    for list in lists.indices where starts[list + 1] > 0 { try reserve(list, starts[list + 1]) }
-    for list in lists.indices { starts[list + 1] += starts[list] }
-    var order = [UInt32](repeating: 0, count: starts[lists.count])
-    var at = starts
-    for i in 0..<n where to[i] >= 0 {
-      order[at[Int(to[i])]] = UInt32(i)
-      at[Int(to[i])] += 1
-    }
-    engine.pool.forEach(lists.count, parallel: n * d > 100_000) { list, _ in
-      let count = lists[list].count
-      for (slot, i) in order[starts[list]..<starts[list + 1]].enumerated() {
-        (lists[list].rows.start + (count + slot) * d).update(from: x + Int(i) * d, count: d)
-        lists[list].ids.start[count + slot] = ids[Int(i)]
-      }
-    }
-    for list in lists.indices where starts[list + 1] > starts[list] {
-      lists[list].count += starts[list + 1] - starts[list]
-      publish(list)
-    }
-  }
-
-  func append(_ other: IVF, adding: Int64) throws {
-    for list in lists.indices where other.lists[list].count > 0 { try reserve(list, other.lists[list].count) }
-    for list in lists.indices where other.lists[list].count > 0 {
-      let from = other.lists[list]
-      let count = lists[list].count
-      (lists[list].rows.start + count * d).update(from: from.rows.start, count: from.count * d)
-      for i in 0..<from.count { lists[list].ids.start[count + i] = from.ids.start[i] + adding }
-      lists[list].count += from.count
-      publish(list)
-    }
-    other.clear()
-  }
-
-  func remove(_ selector: Selector) -> Int {
-    var removed = 0
-    for list in lists.indices where lists[list].count > 0 {
-      let held = lists[list]
-      var kept = 0
-      for i in 0..<held.count where !selector.contains(held.ids.start[i]) {
-        if kept != i {
-          memmove(held.rows.start + kept * d, held.rows.start + i * d, d * 4)
-          held.ids.start[kept] = held.ids.start[i]
-        }
-        kept += 1
-      }
-      removed += held.count - kept
-      lists[list].count = kept
-      publish(list)
-    }
-    return removed
-  }
-
-  func clear() {
-    for list in lists.indices {
-      lists[list].rows.release()
-      lists[list].ids.release()
-      lists[list].count = 0
-      publish(list)
-    }
-  }
-
-  func locate(_ ids: UnsafePointer<Int64>, _ n: Int, _ locations: UnsafeMutablePointer<Int64>) {
-    directoryLock.acquire()
-    defer { directoryLock.release() }
-    if directory == nil {
-      var found: [Int64: Int64] = [:]
-      found.reserveCapacity(lists.reduce(0) { $0 + $1.count })
-      for list in lists.indices {
-        for i in 0..<lists[list].count { found[lists[list].ids.start[i]] = Int64(list) << 32 | Int64(i) }
-      }
-      directory = found
-    }
-    for i in 0..<n { locations[i] = directory![ids[i]] ?? -1 }
-  }
-
-  func row(_ location: Int64) throws -> UnsafePointer<Float> {
-    let list = Int(location >> 32)
-    let offset = Int(location & 0xffff_ffff)
-    guard location >= 0, list < lists.count, offset < lists[list].count else {
-      throw Failure.value("location \(location) holds no row")
-    }
-    return UnsafePointer(lists[list].rows.start + offset * d)
   }
 }
 

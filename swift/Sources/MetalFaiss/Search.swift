@@ -186,6 +186,27 @@ final class Search {
     for q in 0..<count { resolved += Double(collectors.start[q].resolved) }
     return resolved > 0.004 * scanned + 4096
   }
+
+  /// Writes the mean of some rows, those of a list: 32 are near enough. Answers whether they lie near enough to the origin, for
+  /// what they differ, to be multiplied as they are.
+  func setCenter(_ center: UnsafeMutablePointer<Float>, _ base: UnsafePointer<Float>, _ n: Int) -> Bool {
+    let kernels = engine.kernels
+    let used = min(n, 32)
+    center.update(repeating: 0, count: d)
+    let cosine = request.metric == MF_COSINE.rawValue
+    for i in 0..<used {
+      var scale = 1 / Float(used)
+      if cosine {
+        let square = kernels.pointee.pair(MF_INNER_PRODUCT.rawValue, 0, base + i * d, base + i * d, UInt32(d))
+        scale = square > 0 ? scale / Float(square.squareRoot()) : 0
+      }
+      for j in 0..<d { center[j] += (base + i * d)[j] * scale }
+    }
+    for j in 0..<d where !center[j].isFinite { center[j] = 0 }
+    let middle = kernels.pointee.pair(MF_INNER_PRODUCT.rawValue, 0, center, center, UInt32(d))
+    let spread = kernels.pointee.pair(MF_L2.rawValue, 0, center, base, UInt32(d))
+    return !isFar(middle, spread: spread)
+  }
 }
 
 /// Whether rows lie so far from the origin, for what they differ, that products of rows as they are would

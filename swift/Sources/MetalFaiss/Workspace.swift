@@ -12,15 +12,16 @@ final class Workspace {
   private var biases = Memory<Float>()
   private var scratch = Memory<UInt32>()
   private var chosen = Memory<UInt32>()
+  private var decoded = Memory<Float>()
 
   deinit {
     for bytes in [rowPanels, queryPanels] { free(bytes) }
-    for floats in [starts, longest, roughest, norms, errors, biases] { free(floats) }
+    for floats in [starts, longest, roughest, norms, errors, biases, decoded] { free(floats) }
     for words in [scratch, chosen] { free(words) }
   }
 
   fileprivate var bytes: Int {
-    let floats = [starts, longest, roughest, norms, errors, biases].reduce(0) { $0 + $1.capacity }
+    let floats = [starts, longest, roughest, norms, errors, biases, decoded].reduce(0) { $0 + $1.capacity }
     return rowPanels.capacity + queryPanels.capacity + 4 * (floats + scratch.capacity + chosen.capacity)
   }
 
@@ -54,6 +55,12 @@ final class Workspace {
     return cpu_queries(
       n: UInt32(n), variant: variant, index: nil, first: 0, norms: norms.start, errors: errors.start,
       center: 0, bias: biases.start, panels: queryPanels.start)
+  }
+
+  /// Room for numbers that codes stand for.
+  func decoded(_ n: Int) throws -> UnsafeMutablePointer<Float> {
+    try decoded.reserve(n, used: 0)
+    return decoded.start
   }
 
   func positions(_ n: Int) throws -> UnsafeMutablePointer<UInt32> {

@@ -45,6 +45,8 @@ typedef enum mf_variant {
   MF_TILE_BF16 = 4,     // packed bfloat16 tiles; winners recomputed
   MF_PAIRWISE_F64 = 8,  // one pair at a time in double
   MF_PANEL_F32 = 16,    // rows where they lie, 16 queries at a time
+  MF_DECODE_F32 = 32,   // codes, decoded some at a time into rows for one of these
+  MF_TABLE_F32 = 64,    // product codes, by tables of a query's distances
 } mf_variant;
 
 // One call: what the caller may set meanwhile, what the call reports. 1,024 bytes.
@@ -80,6 +82,22 @@ typedef struct mf_sizes {
   uint32_t metric;
   float metric_arg;
 } mf_sizes;
+
+typedef enum mf_codec_kind {
+  MF_CODEC_SCALAR = 0,
+  MF_CODEC_PRODUCT = 1,
+} mf_codec_kind;
+
+// What turns rows into codes. 32 bytes.
+typedef struct mf_codec {
+  uint32_t kind;      // mf_codec_kind
+  uint32_t d;
+  uint32_t type;      // of scalar ones, faiss's QuantizerType, 0 to 8
+  uint32_t m;         // of product ones, parts of a row
+  uint32_t nbits;     // of product ones, bits of a part
+  uint32_t reserved;
+  double trained;     // floats that follow elsewhere
+} mf_codec;
 
 // ---- library
 uint32_t mf_abi_version(void);
@@ -138,6 +156,46 @@ int32_t mf_ivf_search(const mf_search *search, const float *queries, const int64
                       int64_t *labels, mf_call *call);
 int32_t mf_ivf_range_search(const mf_search *search, const float *queries, const int64_t *probes, uint64_t *lims,
                             uint32_t *result, mf_call *call);
+
+// ---- codecs
+// trained: of scalar ones least values, then ranges: d of each, or, of uniform types, one of each, or none; of
+// product ones centroids, m × 2^nbits × d / m.
+int32_t mf_codec_create(const mf_codec *codec, const float *trained, uint32_t *out, mf_call *call);
+// Refuses a NaN or an infinity, naming its row.
+int32_t mf_codec_encode(uint32_t codec, double n, const float *x, uint8_t *codes, mf_call *call);
+int32_t mf_codec_decode(uint32_t codec, double n, const uint8_t *codes, float *x, mf_call *call);
+
+// ---- codes in order of arrival; a code's id is its position. Searches are by L2 or inner product
+int32_t mf_codes_create(uint32_t codec, uint32_t *store, mf_call *call);
+int32_t mf_codes_add(uint32_t store, double n, const uint8_t *codes, mf_call *call);
+int32_t mf_codes_append(uint32_t store, uint32_t other, mf_call *call);
+int32_t mf_codes_get(uint32_t store, double start, double n, uint8_t *codes, mf_call *call);
+// x: what the codes of rows stand for.
+int32_t mf_codes_gather(uint32_t store, double n, const int64_t *rows, float *x, mf_call *call);
+int32_t mf_codes_remove(uint32_t store, uint32_t selector, double *removed, mf_call *call);
+int32_t mf_codes_clear(uint32_t store, mf_call *call);
+int32_t mf_codes_search(const mf_search *search, const float *queries, float *distances, int64_t *labels,
+                        mf_call *call);
+int32_t mf_codes_range_search(const mf_search *search, const float *queries, uint64_t *lims, uint32_t *result,
+                              mf_call *call);
+
+// ---- inverted lists of codes with ids; calls are as those of mf_ivf
+// centroids: nlist × d, which codes are taken from; or null.
+int32_t mf_lists_create(uint32_t codec, uint32_t nlist, const float *centroids, uint32_t *store, mf_call *call);
+int32_t mf_lists_add(uint32_t store, double n, const uint8_t *codes, const int64_t *lists, const int64_t *ids,
+                     mf_call *call);
+int32_t mf_lists_append(uint32_t store, uint32_t other, double add_id, mf_call *call);
+int32_t mf_lists_sizes(uint32_t store, double *sizes, mf_call *call);
+int32_t mf_lists_get(uint32_t store, uint32_t list, double n, uint8_t *codes, int64_t *ids, mf_call *call);
+int32_t mf_lists_locate(uint32_t store, double n, const int64_t *ids, int64_t *locations, mf_call *call);
+// x: what the codes stand for, with the centroids of their lists.
+int32_t mf_lists_gather(uint32_t store, double n, const int64_t *rows, float *x, mf_call *call);
+int32_t mf_lists_remove(uint32_t store, uint32_t selector, double *removed, mf_call *call);
+int32_t mf_lists_clear(uint32_t store, mf_call *call);
+int32_t mf_lists_search(const mf_search *search, const float *queries, const int64_t *probes, float *distances,
+                        int64_t *labels, mf_call *call);
+int32_t mf_lists_range_search(const mf_search *search, const float *queries, const int64_t *probes, uint64_t *lims,
+                              uint32_t *result, mf_call *call);
 
 // ---- plain arrays
 // distances: nx × ny, each as a search would return it.

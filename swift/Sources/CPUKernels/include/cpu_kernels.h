@@ -68,6 +68,8 @@ typedef struct cpu_limits {
   float base[CPU_MAX_QUERIES], slope[CPU_MAX_QUERIES], square;
 } cpu_limits;
 
+struct cpu_pq_kernels;
+
 typedef struct cpu_kernels {
   const char *name;
   uint32_t lanes;  // floats a vector
@@ -121,6 +123,7 @@ typedef struct cpu_kernels {
   float (*read_all)(const float *x, uint64_t count);
   const struct cpu_factor *factor;  // those of factorizations: cpu_factor.h
   const struct cpu_gemm_kernels *gemm;  // of products
+  const struct cpu_pq_kernels *pq;  // of product quantizers: cpu_pq.h
   // Sums of n rows of k numbers by x, and of n columns; of w's type, cpu_type, in rows `line` apart.
   void (*gemv_rows)(uint32_t type, const void *w, size_t line, uint64_t n, uint64_t k, const float *x, float *sums);
   void (*gemv_columns)(uint32_t type, const void *w, size_t line, uint64_t n, uint64_t k, const float *x, float *sums);
@@ -136,6 +139,8 @@ typedef struct cpu_segment {
   uint64_t count;
 } cpu_segment;
 
+struct cpu_codec;
+
 // A location is a row number (segments == NULL: one array, id = row) or segment << 32 | offset.
 typedef struct cpu_source {
   const float *rows;
@@ -144,6 +149,8 @@ typedef struct cpu_source {
   uint32_t d;
   uint32_t metric;
   float metric_arg;
+  const struct cpu_codec *codec;  // unless NULL rows are its codes
+  const float *centroids;         // of each segment, which its codes are taken from; or NULL
 } cpu_source;
 
 // ---- collectors: what a query has found so far

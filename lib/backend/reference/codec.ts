@@ -1,0 +1,63 @@
+import type { CodecSpec } from "../../codec/codec.ts";
+import { productCodec } from "../../codec/product_codes.ts";
+import { scalarCodeSize } from "../../codec/quantizer_type.ts";
+import { decodeScalar, encodeScalar } from "../../codec/scalar_codes.ts";
+import type { BackendCodec } from "../backend.ts";
+import { checkRows } from "./scan.ts";
+
+/** What a specification does, on this thread. */
+export interface PlainCodec {
+  /** Bytes of a code. */
+  codeSize: number;
+  /** Codes of whole rows. */
+  encode(x: Float32Array): Uint8Array;
+  /** The vectors of whole codes, into `out`. */
+  decode(codes: Uint8Array, out: Float32Array): void;
+}
+
+/** The codec of a specification. */
+export function plainCodec(spec: CodecSpec): PlainCodec {
+  switch (spec.kind) {
+    case "sq":
+      return {
+        codeSize: scalarCodeSize(spec.qtype, spec.d),
+        encode: (x) => encodeScalar(spec, x),
+        decode: (codes, out) => decodeScalar(spec, codes, out),
+      };
+    case "pq":
+      return productCodec(spec);
+  }
+}
+
+/** Whole codes in an array, or an error. */
+export function countCodes(codes: Uint8Array, codeSize: number): number {
+  const n = codes.length / codeSize;
+  if (Number.isInteger(n)) return n;
+  throw new TypeError(`Cannot read codes: ${codes.length} bytes are no codes of ${codeSize}`);
+}
+
+/** A codec in plain TypeScript. */
+export class ReferenceCodec implements BackendCodec {
+  readonly #codec: PlainCodec;
+  readonly #d: number;
+
+  constructor(spec: CodecSpec) {
+    this.#codec = plainCodec(spec);
+    this.#d = spec.d;
+  }
+
+  // deno-lint-ignore require-await
+  async encode(x: Float32Array): Promise<Uint8Array> {
+    checkRows("add", x, this.#d, false);
+    return this.#codec.encode(x);
+  }
+
+  // deno-lint-ignore require-await
+  async decode(codes: Uint8Array): Promise<Float32Array> {
+    const out = new Float32Array(countCodes(codes, this.#codec.codeSize) * this.#d);
+    this.#codec.decode(codes, out);
+    return out;
+  }
+
+  [Symbol.dispose](): void {}
+}

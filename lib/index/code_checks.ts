@@ -1,0 +1,37 @@
+import type { Backend } from "../backend/backend.ts";
+import type { Codec } from "../codec/codec.ts";
+import { UnsupportedError } from "../errors.ts";
+import { Metric, metricName } from "../metric.ts";
+
+/** The metric that a store of codes searches by: vectors of length 1 need no cosine. */
+export function codeMetric(metric: Metric): Metric {
+  return metric === Metric.Cosine ? Metric.InnerProduct : metric;
+}
+
+/** Throws unless an index can keep codes on a backend and compare them. */
+export function checkCodes(name: string, metric: Metric, backend: Backend): void {
+  const known = codeMetric(metric);
+  if (known !== Metric.L2 && known !== Metric.InnerProduct) {
+    throw new RangeError(
+      `Cannot make an index: ${name} compares by L2, inner product or cosine, ` +
+        `not by ${metricName(metric)}`,
+    );
+  }
+  if (backend.name === "gpu") {
+    throw new UnsupportedError(
+      `Cannot make an index: ${name} runs on the cpu and reference backends, not on the gpu`,
+    );
+  }
+}
+
+/** Throws unless codes of one codec mean the same to another. */
+export function checkSameCodec(ours: Codec, theirs: Codec): void {
+  const [a, b] = [Object.values(ours.spec), Object.values(theirs.spec)];
+  const same = a.length === b.length && a.every((value, i) => isSame(value, b[i]));
+  if (!same) throw new TypeError("Cannot mergeFrom: the codecs of the two indexes differ");
+}
+
+function isSame(a: unknown, b: unknown): boolean {
+  if (!(a instanceof Float32Array) || !(b instanceof Float32Array)) return a === b;
+  return a.length === b.length && a.every((value, i) => value === b[i]);
+}

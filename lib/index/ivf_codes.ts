@@ -1,0 +1,374 @@
+/**
+ * Search among the nearest of many lists of codes.
+ *
+ * @module
+ */
+
+import type { Backend, CodeLists, StoreSearch } from "../backend/backend.ts";
+import type { Codec } from "../codec/codec.ts";
+import { NotTrainedError } from "../errors.ts";
+import { toRows, type VectorInput } from "../matrix.ts";
+import { Metric } from "../metric.ts";
+import { Random } from "../random.ts";
+import type { IDSelector } from "../selector.ts";
+import { normalizeRows } from "./clustering_steps.ts";
+import { checkCodes, checkSameCodec, codeMetric } from "./code_checks.ts";
+import type { CheckedSearch, Index, IndexOptions, TrainOptions } from "./index.ts";
+import { IndexIVF } from "./ivf.ts";
+
+/** Options of an index with lists of codes. */
+export interface IVFCodesOptions extends IndexOptions {
+  /** Whether codes are of what a vector differs from its list's centroid by; true by default. */
+  byResidual?: boolean | undefined;
+}
+
+/** Parts of an {@linkcode IndexIVFCodes} that was read from a file. @internal */
+export interface IVFCodesState {
+  /** Lists a query looks at. */
+  nprobe: number;
+  /** The number that the next added vector gets. */
+  ntotal: number;
+  /** The lists; undefined where the index is not trained. */
+  store: CodeLists | undefined;
+}
+
+/** Bytes of codes that a copy moves at once, or one list. */
+const COPIED = 2 ** 28;
+
+/**
+ * Vectors kept as codes in `nlist` lists, one a centroid; a query looks at the `nprobe`
+ * nearest lists. Under {@linkcode Metric.Cosine} vectors are normalised when they are added and
+ * queries when they are searched; a similarity may pass 1 a little.
+ */
+export abstract class IndexIVFCodes extends IndexIVF {
+  /** What turns vectors into codes; the index owns it. */
+  readonly codec: Codec;
+  /** Whether codes are of what a vector differs from its list's centroid by. */
+  readonly byResidual: boolean;
+  #store: CodeLists | undefined;
+
+  /**
+   * An index without vectors.
+   *
+   * @param quantizer Index that holds the centroids; empty until trained.
+   * @param codec What turns vectors into codes, which the index disposes of.
+   * @param nlist Number of lists.
+   * @param metric {@linkcode Metric.L2}, {@linkcode Metric.InnerProduct} or
+   * {@linkcode Metric.Cosine}.
+   * @param options Backend and `byResidual`.
+   * @throws {RangeError} If `nlist` is not an integer above 0, or codes cannot be compared by
+   * the metric.
+   * @throws {TypeError} If the quantizer has another dimension.
+   */
+  constructor(
+    quantizer: Index,
+    codec: Codec,
+    nlist: number,
+    metric: Metric,
+    options: IVFCodesOptions = {},
+  ) {
+    super(quantizer, codec.d, nlist, metric, options);
+    checkCodes(this.constructor.name, metric, this.backend);
+    this.codec = codec;
+    this.byResidual = options.byResidual ?? true;
+  }
+
+  /** Takes over what a file holds. @internal */
+  restore(state: IVFCodesState): this {
+    this.#store = state.store;
+    this.total = state.ntotal;
+    this.nprobe = state.nprobe;
+    this.ownFields = true;
+    return this;
+  }
+
+  /** The lists; there are none before training. @internal */
+  override get store(): CodeLists {
+    return this.#store ??= this.#createLists(this.backend);
+  }
+
+  #createLists(backend: Backend): CodeLists {
+    const { codec, nlist } = this;
+    if (!this.isTrained) throw new NotTrainedError("Cannot use the lists: call train() first");
+    return backend.createCodeLists(codec.spec, nlist, this.residual());
+  }
+
+  /** What codes are taken from, where they are residuals. @internal */
+  protected residual(): { centroids: Float32Array } | undefined {
+    if (!this.byResidual) return undefined;
+    return { centroids: this.quantizer.reconstructN(0, this.nlist) };
+  }
+
+  /** Whether centroids and codec are trained. */
+  override get isTrained(): boolean {
+    return this.hasCentroids && this.codec.isTrained;
+  }
+
+  /** @internal */
+  protected override parameters(): Record<string, unknown> {
+    return { ...super.parameters(), byResidual: this.byResidual };
+  }
+
+  /** Bytes that codes, ids and centroids take. */
+  override memoryUsage(): number {
+    return this.total * (this.codec.codeSize + 8) + this.quantizer.memoryUsage();
+  }
+
+  /** Bytes of a list's number and a code, as {@linkcode saEncode} has them. */
+  get saCodeSize(): number {
+    return this.#listBytes + this.codec.codeSize;
+  }
+
+  /** Bytes that hold any list's number. */
+  get #listBytes(): number {
+    let bytes = 0;
+    for (let most = this.nlist - 1; most > 0; most = Math.floor(most / 256)) bytes++;
+    return bytes;
+  }
+
+  /**
+   * Codes of vectors, which are not added: for each the number of its list in as few bytes as
+   * hold any, then its code.
+   *
+   * @param x `n × d` vectors.
+   * @returns `n × saCodeSize` bytes.
+   * @throws {NotTrainedError} If the index has to be trained first.
+   */
+  async saEncode(x: VectorInput): Promise<Uint8Array> {
+    this.assertUsable("saEncode");
+    const rows = this.prepare(toRows(x, this.d, "x"));
+    return await this.hold("saEncode", async () => {
+      this.#assertTrained("saEncode");
+      const lists = await this.quantizer.assign(rows);
+      const codes = await this.codec.encode(this.#residuals(rows, lists));
+      const { codeSize } = this.codec;
+      const [size, prefix] = [this.saCodeSize, this.#listBytes];
+      const out = new Uint8Array(lists.length * size);
+      lists.forEach((list, i) => {
+        for (let byte = 0; byte < prefix; byte++) {
+          out[i * size + byte] = Number((list >> BigInt(8 * byte)) & 0xffn);
+        }
+        out.set(codes.subarray(i * codeSize, (i + 1) * codeSize), i * size + prefix);
+      });
+      return out;
+    });
+  }
+
+  /**
+   * The vectors that the codes of {@linkcode saEncode} stand for.
+   *
+   * @param codes `n × saCodeSize` bytes.
+   * @returns `n × d` numbers.
+   * @throws {NotTrainedError} If the index has to be trained first.
+   * @throws {RangeError} If a code is of no list.
+   * @throws {TypeError} If there are no whole codes.
+   */
+  async saDecode(codes: Uint8Array): Promise<Float32Array> {
+    this.assertUsable("saDecode");
+    return await this.hold("saDecode", async () => {
+      this.#assertTrained("saDecode");
+      const { codeSize } = this.codec;
+      const [size, prefix] = [this.saCodeSize, this.#listBytes];
+      const n = codes.length / size;
+      if (!Number.isInteger(n)) {
+        throw new TypeError(`Cannot saDecode: ${codes.length} bytes are no codes of ${size}`);
+      }
+      const plain = new Uint8Array(n * codeSize);
+      const lists = new BigInt64Array(n);
+      for (let i = 0; i < n; i++) {
+        let list = 0n;
+        for (let byte = prefix; byte-- > 0;) list = list << 8n | BigInt(codes[i * size + byte]!);
+        if (list >= BigInt(this.nlist)) {
+          throw new RangeError(`Cannot saDecode: code ${i} is of list ${list} of ${this.nlist}`);
+        }
+        lists[i] = list;
+        plain.set(codes.subarray(i * size + prefix, (i + 1) * size), i * codeSize);
+      }
+      const x = await this.codec.decode(plain);
+      if (!this.byResidual || n === 0) return x;
+      const centroids = this.quantizer.reconstructBatch(lists);
+      return x.map((value, i) => value + centroids[i]!);
+    });
+  }
+
+  #assertTrained(name: string): void {
+    if (!this.isTrained) throw new NotTrainedError(`Cannot ${name}: call train() first`);
+  }
+
+  /** @internal */
+  protected override prepare(x: Float32Array): Float32Array {
+    if (this.metric !== Metric.Cosine) return x;
+    const rows = x.slice();
+    normalizeRows(rows, this.d);
+    return rows;
+  }
+
+  /** @internal */
+  protected override storeSearch(how: CheckedSearch): StoreSearch {
+    return { ...super.storeSearch(how), metric: codeMetric(this.metric) };
+  }
+
+  /** What is encoded of vectors in lists. */
+  #residuals(x: Float32Array, lists: BigInt64Array): Float32Array {
+    if (!this.byResidual) return x;
+    const centroids = this.quantizer.reconstructBatch(lists);
+    for (let i = 0; i < x.length; i++) centroids[i] = x[i]! - centroids[i]!;
+    return centroids;
+  }
+
+  /** Vectors that train the codec at most. @internal */
+  protected encoderVectors(): number {
+    return 100_000;
+  }
+
+  /** @internal */
+  protected override async doTrain(x: Float32Array, options: TrainOptions): Promise<void> {
+    if (this.isTrained) return;
+    const rows = this.prepare(x);
+    await super.doTrain(rows, options);
+    if (this.codec.isTrained) return;
+    const sample = sampleRows(rows, this.d, this.encoderVectors());
+    const residuals = this.byResidual
+      ? this.#residuals(sample, await this.quantizer.assign(sample))
+      : sample;
+    await this.codec.train(residuals, options.signal);
+  }
+
+  /** @internal */
+  protected override async addToLists(
+    x: Float32Array,
+    lists: BigInt64Array,
+    ids: BigInt64Array,
+  ): Promise<void> {
+    await this.store.add(await this.codec.encode(this.#residuals(x, lists)), lists, ids);
+  }
+
+  /** @internal */
+  override checkMergeable(other: Index): void {
+    super.checkMergeable(other);
+    const fits = other instanceof IndexIVFCodes && other.constructor === this.constructor &&
+      other.byResidual === this.byResidual;
+    if (!fits) throw new TypeError("Cannot mergeFrom: the lists of the other hold other codes");
+    checkSameCodec(this.codec, other.codec);
+  }
+
+  /** @internal */
+  protected override async doMerge(other: Index, addId: number): Promise<void> {
+    const from = other as IndexIVFCodes;
+    await this.store.append(from.store, addId);
+    this.total += from.total;
+    from.total = 0;
+  }
+
+  /** @internal */
+  override async renumber(newId: (id: bigint) => bigint): Promise<void> {
+    await this.write("renumber", async () => {
+      const store = this.#createLists(this.backend);
+      try {
+        for (let list = 0; list < this.nlist; list++) {
+          const { codes, ids: old } = this.store.list(list);
+          if (old.length === 0) continue;
+          const ids = old.map(newId);
+          await store.add(codes, ids.map((id) => id < 0n ? -1n : BigInt(list)), ids);
+        }
+      } catch (error) {
+        store[Symbol.dispose]();
+        throw error;
+      }
+      this.#store?.[Symbol.dispose]();
+      this.#store = store;
+      this.total = store.count;
+    });
+  }
+
+  /** An index of the same kind and training without vectors. @internal */
+  protected abstract makeEmpty(quantizer: Index): IndexIVFCodes;
+
+  /** @internal */
+  protected override async doCopy(backend: Backend): Promise<Index> {
+    const quantizer = await this.quantizer.to(backend);
+    let copy: IndexIVFCodes | undefined;
+    try {
+      copy = this.makeEmpty(quantizer);
+      copy.ownFields = true;
+      if (this.#store !== undefined) await this.#copyLists(copy.store);
+    } catch (error) {
+      copy?.dispose();
+      if (copy === undefined) quantizer.dispose();
+      throw error;
+    }
+    Object.assign(copy.cp, this.cp);
+    copy.nprobe = this.nprobe;
+    copy.total = this.total;
+    return copy;
+  }
+
+  /** Adds every code to another store, many at a time. */
+  async #copyLists(store: CodeLists): Promise<void> {
+    const sizes = this.store.sizes();
+    const { codeSize } = this.codec;
+    for (let list = 0; list < this.nlist;) {
+      const first = list;
+      let rows = 0;
+      do rows += sizes[list++]!; while (
+        list < this.nlist && (rows + sizes[list]!) * codeSize <= COPIED
+      );
+      if (rows === 0) continue;
+      const codes = new Uint8Array(rows * codeSize);
+      const [lists, ids] = [new BigInt64Array(rows), new BigInt64Array(rows)];
+      for (let from = first, at = 0; from < list; from++) {
+        if (sizes[from] === 0) continue;
+        const held = this.store.list(from);
+        codes.set(held.codes, at * codeSize);
+        ids.set(held.ids, at);
+        lists.fill(BigInt(from), at, at += held.ids.length);
+      }
+      await store.add(codes, lists, ids);
+    }
+  }
+
+  /** @internal */
+  protected override doReconstruct(ids: BigInt64Array, out: Float32Array): void {
+    this.#assertTrained("reconstruct");
+    super.doReconstruct(ids, out);
+  }
+
+  /** @internal */
+  protected override async doRemove(selector: IDSelector): Promise<number> {
+    return this.#store === undefined ? 0 : await super.doRemove(selector);
+  }
+
+  /** @internal */
+  protected override doReset(): Promise<void> {
+    return this.#store === undefined ? Promise.resolve() : super.doReset();
+  }
+
+  /** @internal */
+  protected override doDispose(): void {
+    this.#store?.[Symbol.dispose]();
+    this.codec[Symbol.dispose]();
+    if (this.ownFields) this.quantizer.dispose();
+  }
+
+  /** @internal */
+  protected override ids(): BigInt64Array {
+    const all = new BigInt64Array(this.#store?.count ?? 0);
+    for (let list = 0, at = 0; at < all.length; list++) {
+      const { ids } = this.store.list(list);
+      all.set(ids, at);
+      at += ids.length;
+    }
+    return all;
+  }
+}
+
+/** At most so many rows, chosen the same way each time. */
+function sampleRows(x: Float32Array, d: number, most: number): Float32Array {
+  const n = x.length / d;
+  if (n <= most) return x;
+  const sample = new Float32Array(most * d);
+  new Random(1234).permutation(n, most).forEach((row, i) => {
+    sample.set(x.subarray(row * d, (row + 1) * d), i * d);
+  });
+  return sample;
+}

@@ -1,0 +1,64 @@
+import type { IndexFlatCodes } from "../index/flat_codes.ts";
+import type { IndexIVFCodes } from "../index/ivf_codes.ts";
+import type { ByteReader } from "./byte_reader.ts";
+import type { ByteWriter } from "./byte_writer.ts";
+import { CHUNK_BYTES } from "./faiss_codes.ts";
+import { readLists, writeLists } from "./faiss_lists.ts";
+import type { IVFHeader } from "./faiss_reader.ts";
+
+/** Reads the codes of an index whose codec is trained, or that has none of them. */
+export async function readFlatCodes(
+  reader: ByteReader,
+  index: IndexFlatCodes,
+  ntotal: number,
+): Promise<void> {
+  const { codeSize } = index.codec;
+  const at = reader.offset;
+  const length = await reader.count("the codes", 1);
+  if (BigInt(length) !== BigInt(ntotal) * BigInt(codeSize)) {
+    reader.fail(`${length} bytes where ${ntotal} codes of ${codeSize} are needed`, at);
+  }
+  if (ntotal > 0 && !index.isTrained) {
+    reader.fail(`an untrained index has ${ntotal} vectors`, at);
+  }
+  const rows = Math.max(1, Math.floor(CHUNK_BYTES / codeSize));
+  const chunk = new Uint8Array(Math.min(rows, ntotal) * codeSize);
+  for (let row = 0; row < ntotal; row += rows) {
+    const part = chunk.subarray(0, Math.min(rows, ntotal - row) * codeSize);
+    await reader.fill(part, "the codes");
+    await index.store.add(part);
+  }
+}
+
+/** Writes the codes of an index. */
+export async function writeFlatCodes(writer: ByteWriter, index: IndexFlatCodes): Promise<void> {
+  const { ntotal, codec: { codeSize } } = index;
+  await writer.u64(ntotal * codeSize);
+  const rows = Math.max(1, Math.floor(CHUNK_BYTES / codeSize));
+  for (let row = 0; row < ntotal; row += rows) {
+    await writer.bytes(index.store.codes(row, Math.min(rows, ntotal - row)));
+  }
+}
+
+/** Reads the lists of an index of which all else is there. */
+export async function readCodeLists(
+  reader: ByteReader,
+  index: IndexIVFCodes,
+  { isTrained, nprobe, ntotal, lists }: IVFHeader,
+): Promise<void> {
+  const expected = { ...lists, codeSize: index.codec.codeSize };
+  await readLists(reader, expected, () => ({
+    add: (rows, lists, ids) => index.store.add(rows, lists, ids),
+  }));
+  const store = isTrained ? index.store : undefined;
+  index.restore({ nprobe, ntotal, store });
+}
+
+/** Writes the lists of an index: empty ones before training. */
+export async function writeCodeLists(writer: ByteWriter, index: IndexIVFCodes): Promise<void> {
+  const sizes = index.isTrained ? index.store.sizes() : new Float64Array(index.nlist);
+  await writeLists(writer, sizes, index.codec.codeSize, (list) => {
+    const { codes: rows, ids } = index.store.list(list);
+    return { rows, ids };
+  });
+}

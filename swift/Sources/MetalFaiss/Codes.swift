@@ -1,0 +1,188 @@
+import CMetalFaiss
+import CPUKernels
+
+/// Codes in order of arrival.
+final class Codes {
+  let codec: Codec
+  let lock = ReadWriteLock()
+  private(set) var count = 0
+  private(set) var bytes = Memory<UInt8>()
+
+  init(_ codec: Codec) { self.codec = codec }
+
+  deinit { bytes.release() }
+
+  private var size: Int { codec.codeSize }
+
+  func add(_ codes: UnsafePointer<UInt8>, _ n: Int) throws {
+    guard n <= Int.max / size - count else { throw Failure.memory(Int.max) }
+    try bytes.grow((count + n) * size, used: count * size)
+    (bytes.start + count * size).update(from: codes, count: n * size)
+    count += n
+  }
+
+  func code(_ row: Int64) throws -> UnsafePointer<UInt8> {
+    guard row >= 0, row < Int64(count) else { throw Failure.value("row \(row) is not among \(count)") }
+    return UnsafePointer(bytes.start + Int(row) * size)
+  }
+
+  func remove(_ selector: Selector) -> Int {
+    var kept = 0
+    withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 4096) { gone in
+      for start in stride(from: 0, to: count, by: 4096) {
+        let n = min(4096, count - start)
+        let found = selector.select(ids: nil, first: Int64(start), count: n, into: gone.baseAddress!)
+        var next = 0
+        for i in 0..<n {
+          if next < found, gone[next] == UInt32(i) {
+            next += 1
+            continue
+          }
+          if kept != start + i { memmove(bytes.start + kept * size, bytes.start + (start + i) * size, size) }
+          kept += 1
+        }
+      }
+    }
+    defer { count = kept }
+    return count - kept
+  }
+
+  func clear() {
+    bytes.release()
+    count = 0
+  }
+
+  /// Scans all codes for every query.
+  func search(
+    _ request: Request, _ queries: UnsafePointer<Float>, _ call: Call,
+    finish: ((Search, Range<Int>) -> Void)? = nil, after: (Search) throws -> Void = { _ in }
+  ) throws {
+    let probes = [Int64](repeating: 0, count: request.nq)
+    try probes.withUnsafeBufferPointer { probes in
+      let rows = CodeScan.Rows(codes: bytes.start, ids: nil, count: count)
+      let scan = try CodeScan(codec, 1, { _ in rows }, request, queries, call)
+      // Enough items for all threads, though the store be small.
+      let parts = 4 * Engine.shared.pool.threads
+      var (itemRows, itemQueries) = (max(512, min(4096, count / parts)), 1024)
+      if codec.product != nil, request.nq >= parts {
+        // A query's tables are made once an item.
+        (itemRows, itemQueries) = (1 << 15, max(1, min(1024, request.nq / parts)))
+      }
+      try scan.run(
+        probes.baseAddress!, 1, itemRows: itemRows, itemQueries: itemQueries, finish: finish, after: after)
+    }
+  }
+}
+
+@_cdecl("mf_codes_create")
+public func codesCreate(_ codec: UInt32, _ out: UnsafeMutablePointer<UInt32>, _ call: Call) -> Int32 {
+  call.run("create") {
+    out.pointee = try HandleTable.shared.insert(Codes(try HandleTable.shared.find(codec, Codec.self)))
+  }
+}
+
+@_cdecl("mf_codes_add")
+public func codesAdd(_ handle: UInt32, _ n: Double, _ codes: UnsafePointer<UInt8>?, _ call: Call) -> Int32 {
+  call.run("add") {
+    let store = try HandleTable.shared.find(handle, Codes.self)
+    let n = try count(n, "n")
+    guard n > 0, let codes else { return }
+    try store.lock.writing { try store.add(codes, n) }
+  }
+}
+
+@_cdecl("mf_codes_append")
+public func codesAppend(_ handle: UInt32, _ other: UInt32, _ call: Call) -> Int32 {
+  call.run("append") {
+    let store = try HandleTable.shared.find(handle, Codes.self)
+    let other = try HandleTable.shared.find(other, Codes.self)
+    guard store.codec.d == other.codec.d, store.codec.codeSize == other.codec.codeSize else {
+      throw Failure.shape("codes of \(other.codec.codeSize) bytes do not fit codes of \(store.codec.codeSize)")
+    }
+    guard store !== other else { throw Failure.value("a store cannot be appended to itself") }
+    try store.lock.writing { try other.lock.reading { try store.add(other.bytes.start, other.count) } }
+  }
+}
+
+@_cdecl("mf_codes_get")
+public func codesGet(
+  _ handle: UInt32, _ start: Double, _ n: Double, _ codes: UnsafeMutablePointer<UInt8>?, _ call: Call
+) -> Int32 {
+  call.run("get codes") {
+    let store = try HandleTable.shared.find(handle, Codes.self)
+    let start = try count(start, "start")
+    let n = try count(n, "n")
+    try store.lock.reading {
+      guard start + n <= store.count else {
+        throw Failure.value("codes \(start) to \(start + n) are not all among \(store.count)")
+      }
+      let size = store.codec.codeSize
+      if n > 0, let codes { codes.update(from: store.bytes.start + start * size, count: n * size) }
+    }
+  }
+}
+
+@_cdecl("mf_codes_gather")
+public func codesGather(
+  _ handle: UInt32, _ n: Double, _ rows: UnsafePointer<Int64>?, _ x: UnsafeMutablePointer<Float>?, _ call: Call
+) -> Int32 {
+  call.run("get rows") {
+    let store = try HandleTable.shared.find(handle, Codes.self)
+    let n = try count(n, "n")
+    try store.lock.reading {
+      guard n > 0, let rows, let x else { return }
+      for i in 0..<n { store.codec.decode(try store.code(rows[i]), 1, plus: nil, x + i * store.codec.d) }
+    }
+  }
+}
+
+@_cdecl("mf_codes_remove")
+public func codesRemove(_ handle: UInt32, _ selector: UInt32, _ removed: UnsafeMutablePointer<Double>, _ call: Call)
+  -> Int32
+{
+  call.run("remove") {
+    let store = try HandleTable.shared.find(handle, Codes.self)
+    let selector = try HandleTable.shared.find(selector, Selector.self)
+    removed.pointee = store.lock.writing { Double(store.remove(selector)) }
+  }
+}
+
+@_cdecl("mf_codes_clear")
+public func codesClear(_ handle: UInt32, _ call: Call) -> Int32 {
+  call.run("clear") {
+    let store = try HandleTable.shared.find(handle, Codes.self)
+    store.lock.writing { store.clear() }
+  }
+}
+
+@_cdecl("mf_codes_search")
+public func codesSearch(
+  _ raw: UnsafePointer<mf_search>, _ queries: UnsafePointer<Float>?, _ distances: UnsafeMutablePointer<Float>?,
+  _ labels: UnsafeMutablePointer<Int64>?, _ call: Call
+) -> Int32 {
+  call.run("search") {
+    let store = try HandleTable.shared.find(raw.pointee.object, Codes.self)
+    let request = try Request(raw, ranged: false)
+    guard request.nq > 0, let queries, let distances, let labels else { return }
+    try store.lock.reading {
+      try store.search(request, queries, call, finish: { $0.finish($1, distances, labels) })
+    }
+  }
+}
+
+@_cdecl("mf_codes_range_search")
+public func codesRangeSearch(
+  _ raw: UnsafePointer<mf_search>, _ queries: UnsafePointer<Float>?, _ lims: UnsafeMutablePointer<UInt64>,
+  _ result: UnsafeMutablePointer<UInt32>, _ call: Call
+) -> Int32 {
+  call.run("search") {
+    let store = try HandleTable.shared.find(raw.pointee.object, Codes.self)
+    let request = try Request(raw, ranged: true)
+    let found = RangeResult()
+    lims[0] = 0
+    if request.nq > 0, let queries {
+      try store.lock.reading { try store.search(request, queries, call, after: { try $0.collect(found, lims) }) }
+    }
+    result.pointee = try HandleTable.shared.insert(found)
+  }
+}

@@ -1,0 +1,150 @@
+import CMetalFaiss
+import CPUKernels
+
+/// Inverted lists: rows of `width` elements with ids, by list. A location is list << 32 | offset.
+class ListStore<Element> {
+  struct List {
+    var rows = Memory<Element>()
+    var ids = Memory<Int64>()
+    var count = 0
+  }
+
+  let width: Int
+  let lock = ReadWriteLock()
+  private(set) var lists: [List]
+  /// What scans see of the lists.
+  private(set) var segments = Memory<cpu_segment>()
+  /// Locations by id, made when first asked for; any change forgets it.
+  private var directory: [Int64: Int64]?
+  private let directoryLock = Mutex()
+
+  init(width: Int, nlist: Int) throws {
+    self.width = width
+    lists = [List](repeating: List(), count: nlist)
+    try segments.reserve(nlist, used: 0)
+    for list in 0..<nlist { publish(list) }
+  }
+
+  deinit {
+    for list in lists.indices {
+      lists[list].rows.release()
+      lists[list].ids.release()
+    }
+    segments.release()
+  }
+
+  private func publish(_ list: Int) {
+    let held = lists[list]
+    segments.start[list] = cpu_segment(
+      rows: UnsafeRawPointer(held.rows.start).assumingMemoryBound(to: Float.self), ids: held.ids.start, count: UInt64(held.count))
+    directory = nil
+  }
+
+  private func reserve(_ list: Int, _ more: Int) throws {
+    let count = lists[list].count
+    guard count + more < 1 << 32 else { throw Failure.value("list \(list) would hold more than 2^32 rows") }
+    try lists[list].rows.grow((count + more) * width, used: count * width)
+    try lists[list].ids.grow(count + more, used: count)
+    publish(list)
+  }
+
+  /// Throws if a row may not be added.
+  func check(_ x: UnsafePointer<Element>, _ n: Int) throws {}
+
+  func add(_ x: UnsafePointer<Element>, _ to: UnsafePointer<Int64>, _ ids: UnsafePointer<Int64>, _ n: Int) throws {
+    let engine = Engine.shared
+    var starts = [Int](repeating: 0, count: lists.count + 1)
+    for i in 0..<n {
+      let list = to[i]
+      guard list >= -1, list < Int64(lists.count) else {
+        throw Failure.value("row \(i) goes to list \(list) of \(lists.count)")
+      }
+      if list >= 0 { starts[Int(list) + 1] += 1 }
+    }
+    try check(x, n)
+    // Room for all before anything is written: a refusal changes nothing.
+    for list in lists.indices where starts[list + 1] > 0 { try reserve(list, starts[list + 1]) }
+    for list in lists.indices { starts[list + 1] += starts[list] }
+    var order = [UInt32](repeating: 0, count: starts[lists.count])
+    var at = starts
+    for i in 0..<n where to[i] >= 0 {
+      order[at[Int(to[i])]] = UInt32(i)
+      at[Int(to[i])] += 1
+    }
+    engine.pool.forEach(lists.count, parallel: n * width > 100_000) { list, _ in
+      let count = lists[list].count
+      for (slot, i) in order[starts[list]..<starts[list + 1]].enumerated() {
+        (lists[list].rows.start + (count + slot) * width).update(from: x + Int(i) * width, count: width)
+        lists[list].ids.start[count + slot] = ids[Int(i)]
+      }
+    }
+    for list in lists.indices where starts[list + 1] > starts[list] {
+      lists[list].count += starts[list + 1] - starts[list]
+      publish(list)
+    }
+  }
+
+  func append(_ other: ListStore, adding: Int64) throws {
+    for list in lists.indices where other.lists[list].count > 0 { try reserve(list, other.lists[list].count) }
+    for list in lists.indices where other.lists[list].count > 0 {
+      let from = other.lists[list]
+      let count = lists[list].count
+      (lists[list].rows.start + count * width).update(from: from.rows.start, count: from.count * width)
+      for i in 0..<from.count { lists[list].ids.start[count + i] = from.ids.start[i] + adding }
+      lists[list].count += from.count
+      publish(list)
+    }
+    other.clear()
+  }
+
+  func remove(_ selector: Selector) -> Int {
+    var removed = 0
+    for list in lists.indices where lists[list].count > 0 {
+      let held = lists[list]
+      var kept = 0
+      for i in 0..<held.count where !selector.contains(held.ids.start[i]) {
+        if kept != i {
+          memmove(held.rows.start + kept * width, held.rows.start + i * width, width * MemoryLayout<Element>.stride)
+          held.ids.start[kept] = held.ids.start[i]
+        }
+        kept += 1
+      }
+      removed += held.count - kept
+      lists[list].count = kept
+      publish(list)
+    }
+    return removed
+  }
+
+  func clear() {
+    for list in lists.indices {
+      lists[list].rows.release()
+      lists[list].ids.release()
+      lists[list].count = 0
+      publish(list)
+    }
+  }
+
+  func locate(_ ids: UnsafePointer<Int64>, _ n: Int, _ locations: UnsafeMutablePointer<Int64>) {
+    directoryLock.acquire()
+    defer { directoryLock.release() }
+    if directory == nil {
+      var found: [Int64: Int64] = [:]
+      found.reserveCapacity(lists.reduce(0) { $0 + $1.count })
+      for list in lists.indices {
+        for i in 0..<lists[list].count { found[lists[list].ids.start[i]] = Int64(list) << 32 | Int64(i) }
+      }
+      directory = found
+    }
+    for i in 0..<n { locations[i] = directory![ids[i]] ?? -1 }
+  }
+
+  func row(_ location: Int64) throws -> UnsafePointer<Element> {
+    let list = Int(location >> 32)
+    let offset = Int(location & 0xffff_ffff)
+    guard location >= 0, list < lists.count, offset < lists[list].count else {
+      throw Failure.value("location \(location) holds no row")
+    }
+    return UnsafePointer(lists[list].rows.start + offset * width)
+  }
+}

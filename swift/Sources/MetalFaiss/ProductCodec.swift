@@ -1,0 +1,86 @@
+import CMetalFaiss
+import CPUKernels
+
+/// A product quantizer: its centroids as they were given, and by coordinate.
+final class ProductCodec {
+  /// What kernels see of it.
+  let plain: UnsafePointer<cpu_pq>
+  private let held: UnsafeMutablePointer<cpu_pq>
+  private var numbers = Memory<Float>()
+
+  init(_ raw: mf_codec, _ centroids: UnsafePointer<Float>?, _ count: Int) throws {
+    let (d, m, nbits) = (raw.d, raw.m, raw.nbits)
+    guard m >= 1, d % m == 0 else { throw Failure.value("d \(d) is not divisible by m \(m)") }
+    guard nbits >= 1, nbits <= UInt32(CPU_PQ_MAX_BITS) else {
+      throw Failure.value("nbits must be 1 to \(CPU_PQ_MAX_BITS), not \(nbits)")
+    }
+    let wanted = Int(d) << Int(nbits)
+    guard count == wanted, let centroids else {
+      throw Failure.shape("\(count) numbers of centroids where \(wanted) are needed")
+    }
+    if let at = firstRefused(centroids, count, allowNaN: false, kernels: Engine.shared.kernels) {
+      throw refusal(centroids, at, d: Int(d / m), what: "centroid")
+    }
+    try numbers.reserve(wanted + Int(cpu_pq_columns(m, nbits, d / m)), used: 0)
+    held = UnsafeMutablePointer<cpu_pq>.allocate(capacity: 1)
+    plain = UnsafePointer(held)
+    numbers.start.update(from: centroids, count: wanted)
+    held.initialize(
+      to: cpu_pq(
+        d: d, m: m, nbits: nbits, dsub: d / m, ksub: 1 << nbits, stride: 0,
+        code_size: UInt64((Int(m) * Int(nbits) + 7) / 8), centroids: numbers.start, columns: nil, longest: 0))
+    cpu_pq_prepare(held, numbers.start + wanted)
+  }
+
+  deinit {
+    held.deallocate()
+    numbers.release()
+  }
+
+  var codeSize: Int { Int(plain.pointee.code_size) }
+}
+
+extension CodeScan {
+  /// Codes by column that meet all queries of an item: half of a core's second-level cache or less.
+  private static let chunkBytes = 512 << 10
+
+  /// Scans codes of a product quantizer by tables of distances. False where decoding them is less work.
+  func scanProduct(_ item: ListScan.Item, _ order: UnsafePointer<UInt32>, _ workspace: Workspace) throws -> Bool {
+    guard let product = codec.product else { return false }
+    let pq = product.plain
+    let rows = rowsOf(item.list)
+    let start = item.rows.lowerBound
+    var chosen = item.rows.count
+    var positions: UnsafeMutablePointer<UInt32>?
+    if let selector = search.request.selector {
+      let room = try workspace.positions(chosen)
+      chosen = selector.select(ids: rows.ids.map { $0 + start }, first: Int64(start), count: chosen, into: room)
+      positions = room
+    }
+    if chosen == 0 { return true }
+    // A table costs as much as comparing its centroids.
+    guard 4 * chosen >= Int(pq.pointee.ksub) else { return false }
+    search.variants |= MF_TABLE_F32.rawValue
+    let kernels = search.engine.kernels
+    let block = Int(CPU_PQ_BLOCK)
+    let step = max(block, Self.chunkBytes / Int(cpu_pq_chunk_bytes(pq, 1)) * block)
+    let scratchFloats = cpu_pq_scratch(pq)
+    let blockFloats = (Int(cpu_pq_chunk_bytes(pq, UInt64(min(chosen, step)))) + 3) / 4
+    let scratch = try workspace.decoded(blockFloats + scratchFloats)
+    for from in stride(from: 0, to: chosen, by: step) {
+      let skipped = start + (positions == nil ? from : 0)
+      var chunk = cpu_pq_chunk(
+        n: UInt32(min(step, chosen - from)), positions: positions.map { UnsafePointer($0 + from) },
+        first: UInt64(item.list) << 32 | UInt64(skipped), centroid: centroids.map { $0 + item.list * codec.d },
+        blocks: scratch)
+      cpu_pq_pack(kernels, pq, rows.codes + skipped * codec.codeSize, &chunk)
+      withUnsafePointer(to: search.scan) { scan in
+        for query in stride(from: 0, to: item.queries.count, by: 32) where !search.call.isCancelled {
+          let count = UInt32(min(32, item.queries.count - query))
+          cpu_pq_scan(scan, pq, order + query, 0, count, &chunk, scratch + blockFloats)
+        }
+      }
+    }
+    return true
+  }
+}
