@@ -11,14 +11,11 @@ import { subsample } from "./faiss_random.ts";
 import { LinearTransform } from "./linear.ts";
 import { polarFactor } from "./polar.ts";
 import { randomRotation } from "./random_rotation.ts";
-import { SubspaceQuantizer } from "./subspaces.ts";
+import { KSUB, SubspaceQuantizer } from "./subspaces.ts";
 import { checkTraining, type TransformOptions } from "./transform.ts";
 
 /** Seed of the rotation it starts from, as in FAISS. */
 const START_SEED = 1234;
-
-/** Centroids of each part. */
-const KSUB = 256;
 
 /** Vectors a centroid below which FAISS warns. */
 const FEW = 39;
@@ -89,7 +86,7 @@ export class OPQMatrix extends LinearTransform {
     const centered = centeredRows(rows, dIn, d);
     const start = await randomRotation(d, d, START_SEED, options.signal);
     let rotation = new Matrix(this.#known(d) ?? start.slice(0, dOut * d), d);
-    const quantizer = new SubspaceQuantizer(dOut, M, KSUB);
+    const quantizer = new SubspaceQuantizer(dOut, M);
     for (let step = 0; step < this.niter; step++) {
       options.signal?.throwIfAborted();
       const turned = await gemm(centered, rotation, {
