@@ -13,7 +13,7 @@ import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "./flat.ts";
 import { type CheckedSearch, Index, type SearchParameters, type TrainOptions } from "./index.ts";
 import { checkNesting } from "./nesting.ts";
 import { IndexPreTransform } from "./pre_transform.ts";
-import { type Comparer, rerank, withinRadius } from "./rerank.ts";
+import { type Comparer, type Kept, rerank, withinRadius } from "./rerank.ts";
 
 /**
  * Finds `k · kFactor` candidates with a base index, whose distances may be rough, and keeps the `k`
@@ -127,7 +127,13 @@ export class IndexRefine extends Index {
   ): Promise<SearchResult> {
     const count = Math.floor(k * this.#factor(how));
     const found = await this.baseIndex.search(queries, count, this.#inner(how));
-    return this.#refined(await this.#comparer(queries), found, k);
+    const { index, queries: rows } = await this.#comparer(queries);
+    if (!(index instanceof IndexFlat) || index.store.rerank === undefined) {
+      return refined(found, rerank({ index, queries: rows }, found, k), k);
+    }
+    const { store } = index;
+    const compare = () => store.rerank!(rows, found.labels, k, index.comparison(how.params.signal));
+    return refined(found, await index.hold("search", compare), k);
   }
 
   /** @internal */
@@ -142,7 +148,13 @@ export class IndexRefine extends Index {
     for (; index instanceof IndexPreTransform; index = index.index) {
       rows = index.applyChainSync(rows);
     }
-    return this.#refined({ index, queries: rows }, found, k);
+    return refined(
+      found,
+      index instanceof IndexFlat && index.store.rerankSync
+        ? index.store.rerankSync(rows, found.labels, k, index.comparison())
+        : rerank({ index, queries: rows }, found, k),
+      k,
+    );
   }
 
   /** @internal */
@@ -184,11 +196,6 @@ export class IndexRefine extends Index {
       rows = await index.applyChain(rows);
     }
     return { index, queries: rows };
-  }
-
-  #refined(comparer: Comparer, found: SearchResult, k: number): SearchResult {
-    const { distances, labels, compared } = rerank(comparer, found, k);
-    return new SearchResult(distances, labels, k, refinedRun(found.run, compared));
   }
 
   /** @internal */
@@ -271,6 +278,11 @@ async function removePositions(index: Index, n: number, gone: IDSelector): Promi
     (_, i) => gone.isMember(BigInt(i)) ? -1n : next++,
   );
   await index.renumber((position) => moved[Number(position)] ?? -1n);
+}
+
+/** Candidates that were compared, as what a search found. */
+function refined(found: SearchResult, kept: Kept, k: number): SearchResult {
+  return new SearchResult(kept.distances, kept.labels, k, refinedRun(found.run, kept.run.scanned));
 }
 
 /** What ran, and the candidates that were compared again. */

@@ -13,12 +13,12 @@ export interface Comparer {
   queries: Float32Array;
 }
 
-/** What reranking gives. */
-export interface Reranked {
+/** What is kept of candidates. */
+export interface Kept {
   distances: Float32Array;
   labels: BigInt64Array;
-  /** Pairs compared. */
-  compared: number;
+  /** How many pairs were compared. */
+  run: { scanned: number };
 }
 
 /**
@@ -30,7 +30,7 @@ export function rerank(
   comparer: Comparer,
   found: { labels: BigInt64Array; nq: number; k: number },
   k: number,
-): Reranked {
+): Kept {
   const { metric, d } = comparer.index;
   const distances = new Float32Array(found.nq * k).fill(missingDistance(metric));
   const labels = new BigInt64Array(found.nq * k).fill(-1n);
@@ -49,18 +49,17 @@ export function rerank(
     compared += kept.length;
     for (let i = query; i < end; i++) {
       const [from, to] = [lims[i - query]!, lims[i - query + 1]!];
-      const order = Uint32Array.from({ length: to - from }, (_, j) => from + j).sort((a, b) => {
-        return sign * (values[a]! - values[b]!) || (kept[a]! < kept[b]! ? -1 : 1);
-      });
-      // A NaN has no place.
-      const some = order.filter((at) => !Number.isNaN(values[at])).subarray(0, k);
-      some.forEach((at, j) => {
+      // A NaN has no place, nor what is past the largest float.
+      const order = Uint32Array.from({ length: to - from }, (_, j) => from + j)
+        .filter((at) => Number.isFinite(values[at]))
+        .sort((a, b) => sign * (values[a]! - values[b]!) || (kept[a]! < kept[b]! ? -1 : 1));
+      order.subarray(0, k).forEach((at, j) => {
         distances[i * k + j] = values[at]!;
         labels[i * k + j] = kept[at]!;
       });
     }
   }
-  return { distances, labels, compared };
+  return { distances, labels, run: { scanned: compared } };
 }
 
 /** The candidates that are strictly within a radius, in the order they come in. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Backend, RangeNeighbors, RunInfo } from "../backend/backend.ts";
+import type { Backend, RangeNeighbors } from "../backend/backend.ts";
 import { checkRows } from "../backend/reference/scan.ts";
 import { isSimilarity, Metric, missingDistance } from "../metric.ts";
 import { SearchResult } from "../result.ts";
