@@ -5,7 +5,7 @@ import { IndexFlatL2 } from "../lib/index/flat.ts";
 import { IndexPreTransform } from "../lib/index/pre_transform.ts";
 import { deserializeIndex, serializeIndex } from "../lib/io/mod.ts";
 import { HadamardRotation } from "../lib/transform/hadamard.ts";
-import { compositeKinds } from "./indexes.ts";
+import { compositeKinds } from "./composite_kinds.ts";
 
 const backend = createReferenceBackend();
 const files = new Map<string, Uint8Array<ArrayBuffer>>();

@@ -28,6 +28,18 @@ const SIZES = LISTS + 32;
 // Of the sparse one, whose quantizer has 5 rows.
 const SPARSE = QUANTIZER + 45 + 4 * 15 + 9 + 32;
 
+// Of product quantizers: d, M, nbits and the number of centroids of a flat index, and its codes.
+const PRODUCT = 37;
+const CODES = PRODUCT + 32 + 4 * 8 * 3;
+// Of flat scalar-quantized ones.
+const QTYPE = 37;
+const RANGE = 41;
+const SQ_D = 49;
+const CODE_SIZE = 57;
+const TRAINED = 65;
+// Of the one with lists, after ranges of 3 dimensions: its second code size, and by_residual.
+const SQ_LISTS = DIRECT_MAP + 9 + 36 + 24;
+
 type Patch = (view: DataView) => void;
 
 /** A copy of a file with some values replaced. */
@@ -103,6 +115,12 @@ Deno.test("deserializeIndex() refuses claims of size without taking memory for t
     cases.push([`a list of ${n}`, forge("IVF full", u64(SIZES, n))]);
     cases.push([`${n} list sizes`, forge("IVF full", u64(SIZES - 8, n))]);
     cases.push([`a code of ${n} bytes`, forge("IVF full", u64(LISTS + 12, n))]);
+    cases.push([`${n} codes`, forge("SQ6", u64(NTOTAL, n))]);
+    cases.push([`${n} bytes of codes`, forge("SQ6", u64(TRAINED + 8 + 24, n))]);
+    cases.push([`${n} ranges`, forge("SQ6", u64(TRAINED, n))]);
+    cases.push([`a code of ${n} bytes in a quantizer`, forge("SQ6", u64(CODE_SIZE, n))]);
+    cases.push([`a quantizer of ${n}`, forge("SQ6", u64(SQ_D, n))]);
+    cases.push([`codes of ${n} bytes in lists`, forge("IVF SQ8", u64(SQ_LISTS, n))]);
     cases.push([`${n} direct map entries`, forge("IVF full", u64(DIRECT_MAP + 1, n))]);
   }
   for (const d of [0, -1, 2 ** 31 - 1, -(2 ** 31), 2 ** 20 + 1]) {
@@ -154,9 +172,43 @@ Deno.test("deserializeIndex() refuses fields that contradict each other", async 
       forge("IVF sparse", u64(SPARSE + 8, 2n)),
       /list \d of 2 vectors where all are 1/,
     ],
+    ["product's d", forge("PQ3x3", u64(PRODUCT, 4n)), /has dimension 4 and the index 3/],
+    ["product's M", forge("PQ3x3", u64(PRODUCT + 8, 2n)), /dimension 3 is not divisible by M 2/],
+    ["no parts", forge("PQ3x3", u64(PRODUCT + 8, 0n)), /dimension 3 is not divisible by M 0/],
+    ["no bits", forge("PQ3x3", u64(PRODUCT + 16, 0n)), /have 0 bits, not 1 to 16/],
+    ["many bits", forge("PQ3x3", u64(PRODUCT + 16, 24n)), /have 24 bits, not 1 to 16/],
+    ["other bits", forge("PQ3x3", u64(PRODUCT + 16, 4n)), /24 numbers of centroids where 48/],
+    ["centroids", forge("PQ3x3", u64(PRODUCT + 24, 23n)), /23 numbers of centroids where 24/],
+    ["NaN in them", forge("PQ3x3", i32(PRODUCT + 36, 0x7fc00000)), /centroid 1 holds NaN/],
+    ["few codes", forge("PQ3x3", u64(CODES, 23n)), /23 bytes where 12 codes of 2 are needed/],
+    ["untrained codes", forge("PQ3x3", u8(IS_TRAINED, 0)), /an untrained index has 12 vectors/],
+    ["a metric of no codes", forge("PQ3x3", i32(METRIC, 2)), /compared by L1/],
+    [
+      "a search of codes with codes",
+      forge("PQ3x3", i32(CODES + 8 + 24, 3)),
+      /a search of kind 3 is not available/,
+    ],
+    [
+      "code size",
+      forge("IVF PQ1x2", u64(LISTS + 1, 3n)),
+      /codes have 3 bytes and 1 are needed/,
+    ],
     ["id of a map", forge("map", u64(map - 8, 2n ** 63n)), /row 11 has id -9223372036854775808/],
     ["map length", forge("map", u64(map - 12 * 8 - 8, 11n)), /11 ids for 12 vectors/],
     ["position", forge("map2 of IVF", u64(inner - 8, 12n)), /has id 12/],
+    ["type", forge("SQ6", i32(QTYPE, 27)), /no scalar quantizer of type 27/],
+    ["later type", forge("SQ6", i32(QTYPE, 20)), /type 20 \(EDEN\) is not available/],
+    ["other type", forge("SQ6", i32(QTYPE, 4)), /codes have 3 bytes and 6 are needed/],
+    ["range", forge("SQ6", i32(RANGE, 4)), /range is of kind 4/],
+    ["range's argument", forge("SQ6", i32(RANGE + 4, 0x7f800000)), /range is Infinity/],
+    ["quantizer's d", forge("SQ6", u64(SQ_D, 4n)), /quantizer has dimension 4 and the index 3/],
+    ["code size", forge("SQ6", u64(CODE_SIZE, 4n)), /codes have 4 bytes and 3 are needed/],
+    ["ranges", forge("SQ6", u64(TRAINED, 4n)), /4 numbers of ranges where 6 are needed/],
+    ["NaN in ranges", forge("SQ6", i32(TRAINED + 8, 0x7fc00000)), /range number 0 holds NaN/],
+    ["untrained codes", forge("SQ6", u8(IS_TRAINED, 0)), /an untrained index has 12 vectors/],
+    ["codes by L1", forge("SQ6", i32(METRIC, 2)), /codes are compared by L1/],
+    ["lists' code size", forge("IVF SQ8", u64(SQ_LISTS, 4n)), /codes have 4 bytes, unlike/],
+    ["by_residual", forge("IVF SQ8", u8(SQ_LISTS + 8, 2)), /by_residual is 2, not 0 or 1/],
     ["map's d", forge("map", i32(D, 4)), /a map of 12 vectors of 4/],
   ];
   for (const [what, bytes, message] of cases) {

@@ -10,21 +10,10 @@ import type { Index } from "../lib/index/index.ts";
 import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "../lib/index/flat.ts";
 import { IndexIDMap, IndexIDMap2 } from "../lib/index/id_map.ts";
 import { IndexIVFFlat } from "../lib/index/ivf_flat.ts";
-import { IndexPreTransform } from "../lib/index/pre_transform.ts";
-import { IndexRefine, IndexRefineFlat } from "../lib/index/refine.ts";
+import { IndexIVFPQ, IndexPQ } from "../lib/index/product_quantizer.ts";
 import { IndexIVFScalarQuantizer, IndexScalarQuantizer } from "../lib/index/scalar_quantizer.ts";
 import { Metric } from "../lib/metric.ts";
-import {
-  CenteringTransform,
-  NormalizationTransform,
-  RemapDimensionsTransform,
-} from "../lib/transform/elementwise.ts";
-import { HadamardRotation } from "../lib/transform/hadamard.ts";
-import { ITQMatrix, ITQTransform } from "../lib/transform/itq.ts";
-import { LinearTransform } from "../lib/transform/linear.ts";
-import { PCAMatrix } from "../lib/transform/pca_matrix.ts";
-import { RandomRotationMatrix } from "../lib/transform/random_rotation.ts";
-import type { VectorTransform } from "../lib/transform/transform.ts";
+import { compositeKinds } from "./composite_kinds.ts";
 
 /** Numbers above 0 and below 1, the same ones each time. */
 export function numbers(n: number, seed = 1): Float32Array<ArrayBuffer> {
@@ -81,55 +70,10 @@ export async function everyKind(backend: Backend): Promise<Map<string, Index>> {
     await index.addWithIds(x, ids);
   }
   await addScalar(kinds, x, d, backend);
+  await addProduct(kinds, x, d, backend);
   kinds.set("map", map).set("map2 of IVF", map2);
   for (const [name, index] of await compositeKinds(backend)) kinds.set(name, index);
   return kinds;
-}
-
-/** One index of each kind of transform, and of each that lies around others. */
-export async function compositeKinds(backend: Backend): Promise<Map<string, Index>> {
-  const d = 3;
-  const x = numbers(12 * d);
-  const flat = (d: number) => new IndexFlatL2(d, { backend });
-  const chains: [string, VectorTransform[]][] = [
-    ["PCA", [new PCAMatrix(d, 2, { eigenPower: -0.5, epsilon: 0.25 })]],
-    ["ITQ", [new ITQTransform(d, 2), new ITQMatrix(2)]],
-    ["lengths", [new CenteringTransform(d), new NormalizationTransform(d)]],
-    ["rotations", [new RandomRotationMatrix(d, 2), new HadamardRotation(2, 7)]],
-    [
-      "remapped",
-      [
-        RemapDimensionsTransform.pad(d, 4),
-        LinearTransform.of(numbers(8), 4, numbers(2)),
-      ],
-    ],
-  ];
-  const kinds = new Map<string, Index>();
-  for (const [name, chain] of chains) {
-    kinds.set(name, new IndexPreTransform(chain, flat(chain.at(-1)!.dOut)));
-  }
-  const refined = new IndexRefineFlat(await ivf(backend, x, d, 4));
-  refined.kFactor = 2.5;
-  kinds.set("refined", refined);
-  kinds.set("refined by codes", new IndexRefine(flat(d), new IndexPreTransform([], flat(d))));
-  for (const index of kinds.values()) {
-    await index.train(x);
-    await index.add(x);
-  }
-  kinds.set("untrained chain", new IndexPreTransform([new PCAMatrix(d, 2)], flat(2)));
-  for (const index of kinds.values()) {
-    if (index instanceof IndexPreTransform) index.ownFields = true;
-    if (index instanceof IndexRefine) index.ownFields = index.ownRefineIndex = true;
-  }
-  const inner = new IndexPreTransform(
-    new HadamardRotation(d),
-    await ivf(backend, numbers(16), 4, 4),
-  );
-  inner.ownFields = true;
-  const map = new IndexIDMap2(inner);
-  map.ownFields = true;
-  await map.addWithIds(x, Array.from({ length: 12 }, (_, i) => 100 - 7 * i));
-  return kinds.set("map2 of chain", map);
 }
 
 /** Those of scalar quantizers: with ranges and without, trained and not. */
@@ -160,4 +104,30 @@ async function addScalar(
   kinds.set("SQ6", flat).set("SQfp16 cosine", halves);
   kinds.set("IVF SQ8", full).set("IVF SQbf16", sparse);
   kinds.set("IVF SQ4 untrained", await lists(QuantizerType.QT4bit, Metric.L2));
+}
+
+/** Those of product quantizers: trained and not. */
+async function addProduct(
+  kinds: Map<string, Index>,
+  x: Float32Array,
+  d: number,
+  backend: Backend,
+): Promise<void> {
+  const flat = new IndexPQ(d, 3, 3, Metric.L2, { backend });
+  flat.pq.restore(numbers(8 * d, 5));
+  await flat.add(x);
+  const lists = async (byResidual: boolean) => {
+    const quantizer = new IndexFlat(d, Metric.InnerProduct, { backend });
+    await quantizer.add(x.subarray(0, 4 * d));
+    const options = { byResidual };
+    const index = new IndexIVFPQ(quantizer, d, 4, 1, 2, Metric.InnerProduct, options);
+    index.ownFields = true;
+    return index;
+  };
+  const full = await lists(true);
+  full.pq.restore(numbers(4 * d, 6));
+  await full.add(x);
+  full.nprobe = 2;
+  kinds.set("PQ3x3", flat).set("PQ1x1 untrained", new IndexPQ(d, 1, 1, Metric.L2, { backend }));
+  kinds.set("IVF PQ1x2", full).set("IVF PQ1x2 untrained", await lists(false));
 }

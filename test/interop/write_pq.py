@@ -17,6 +17,9 @@ n, nq, k = 900, 25, 10
 
 def save(name, index, x, removed=False):
     queries = x[:nq]
+    for clustering in [index.pq.cp] + ([index.cp] if hasattr(index, "cp") else []):
+        clustering.min_points_per_centroid = 1
+        clustering.niter = 3
     index.train(x)
     index.add(x[nq:])
     if removed:
@@ -51,20 +54,16 @@ for metric_name, metric in metrics.items():
     for d, m, nbits in shapes:
         name = f"{metric_name}_{d}_{m}x{nbits}"
         index = faiss.IndexPQ(d, m, nbits, metric)
-        index.pq.cp.min_points_per_centroid = 1
         save(f"flat_{name}", index, vectors(d))
         for by_residual in [True, False]:
             quantizer = faiss.IndexFlat(d, metric)
             index = faiss.IndexIVFPQ(quantizer, d, 8, m, nbits, metric)
             index.by_residual = by_residual
-            index.cp.min_points_per_centroid = index.pq.cp.min_points_per_centroid = 1
             index.nprobe = 3
             save(f"ivf{'' if by_residual else 'plain'}_{name}", index, vectors(d, 2.0))
-    index = faiss.index_factory(16, "PQ8", metric)
-    index.pq.cp.min_points_per_centroid = 1
+    index = faiss.index_factory(16, "PQ8np", metric)
     save(f"factory_{metric_name}", index, vectors(16), removed=True)
-    index = faiss.index_factory(16, "IVF4,PQ8x6", metric)
-    index.cp.min_points_per_centroid = index.pq.cp.min_points_per_centroid = 1
+    index = faiss.index_factory(16, "IVF4,PQ8x6np", metric)
     index.nprobe = 4
     save(f"factoryivf_{metric_name}", index, vectors(16), removed=True)
 

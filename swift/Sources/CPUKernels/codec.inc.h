@@ -97,6 +97,103 @@ static void FN(decode)(const cpu_scalar *scalar, uint32_t d, size_t size, const 
   }
 }
 
+// Kinds of codes: bits of those in ranges, and two that have none.
+enum { HALF = 16, BFLOAT = 17 };
+
+INLINE vf value_at(uint32_t kind, const uint8_t *code, uint32_t j, vf step, vf start) {
+  if (kind == HALF) return load_half((const uint16_t *)code + j);
+  if (kind == BFLOAT) return load_bfloat((const uint16_t *)code + j);
+  return codes_at(kind, code, j) * step + start;
+}
+
+// The last d - j < LANES numbers of a row, then zeros.
+INLINE vf last_values(uint32_t kind, const cpu_scalar *scalar, const uint8_t *code, uint32_t j, uint32_t d,
+                      const float *centroid) {
+  float part[LANES] = {0};
+  for (uint32_t i = 0; j + i < d; i++) {
+    float value;
+    if (kind == HALF || kind == BFLOAT) {
+      uint16_t bits = ((const uint16_t *)code)[j + i];
+      value = kind == HALF ? cpu_widen_f16(bits) : cpu_widen_bf16(bits);
+    } else {
+      value = (float)code_at(kind, code, j + i) * scalar->step[j + i] + scalar->start[j + i];
+    }
+    part[i] = centroid ? value + centroid[j + i] : value;
+  }
+  return load(part);
+}
+
+INLINE void add_pair(bool dot, vf query, vf row, vf *sum) {
+  vf difference = query - row;
+  *sum = dot ? fma_v(query, row, *sum) : fma_v(difference, difference, *sum);
+}
+
+// Four rows at a time: what is known of the columns is loaded once for them.
+INLINE void direct_codes(uint32_t kind, bool dot, uint32_t nq, const cpu_codec *codec, const uint8_t *codes,
+                         const uint32_t *positions, uint32_t n, const float *centroid, const float *const *queries,
+                         float *sums, float *squares) {
+  const cpu_scalar *scalar = &codec->scalar;
+  const uint32_t d = codec->d;
+  for (uint32_t at = 0; at < n; at += 4) {
+    vf sum[4][4], square[4];
+    const uint8_t *rows[4];
+    UNROLL for (uint32_t r = 0; r < 4; r++) {
+      uint32_t i = at + r < n ? at + r : n - 1;  // a short group repeats its last row
+      rows[r] = codes + (size_t)(positions ? positions[i] : i) * codec->code_size;
+      square[r] = (vf)0.0f;
+      UNROLL for (uint32_t q = 0; q < nq; q++) sum[r][q] = (vf)0.0f;
+    }
+    uint32_t j = 0;
+    for (; j + LANES <= d; j += LANES) {
+      vf step = (vf)1.0f, start = (vf)0.0f, middle = centroid ? load(centroid + j) : (vf)0.0f;
+      if (kind < HALF) step = load(scalar->step + j), start = load(scalar->start + j);
+      UNROLL for (uint32_t r = 0; r < 4; r++) {
+        vf row = value_at(kind, rows[r], j, step, start) + middle;
+        if (dot) square[r] = fma_v(row, row, square[r]);
+        UNROLL for (uint32_t q = 0; q < nq; q++) add_pair(dot, load(queries[q] + j), row, &sum[r][q]);
+      }
+    }
+    if (j < d) {
+      UNROLL for (uint32_t r = 0; r < 4; r++) {
+        vf row = last_values(kind, scalar, rows[r], j, d, centroid);
+        if (dot) square[r] = fma_v(row, row, square[r]);
+        UNROLL for (uint32_t q = 0; q < nq; q++) add_pair(dot, load_part(queries[q] + j, d - j), row, &sum[r][q]);
+      }
+    }
+    if (dot) sum_four(square[0], square[1], square[2], square[3], squares + at);
+    UNROLL for (uint32_t q = 0; q < nq; q++) {
+      vf a = sum[0][q], b = sum[1][q], c = sum[2][q], e = sum[3][q];
+      if (dot) a = -a, b = -b, c = -c, e = -e;
+      sum_four(a, b, c, e, sums + q * CPU_DIRECT_ROWS + at);
+    }
+  }
+}
+
+#define DIRECT_OF(kind, dot)                                                                                      \
+  switch (nq) {                                                                                                   \
+    case 1: direct_codes(kind, dot, 1, codec, codes, positions, n, centroid, queries, sums, squares); return;     \
+    case 2: direct_codes(kind, dot, 2, codec, codes, positions, n, centroid, queries, sums, squares); return;     \
+    case 3: direct_codes(kind, dot, 3, codec, codes, positions, n, centroid, queries, sums, squares); return;     \
+    default: direct_codes(kind, dot, 4, codec, codes, positions, n, centroid, queries, sums, squares); return;    \
+  }
+
+#define DIRECT(kind)               \
+  if (dot) { DIRECT_OF(kind, true) } \
+  DIRECT_OF(kind, false)
+
+static void FN(direct)(const cpu_codec *codec, const uint8_t *codes, const uint32_t *positions, uint32_t n,
+                       const float *centroid, bool dot, const float *const *queries, uint32_t nq, float *sums,
+                       float *squares) {
+  switch (codec->scalar.type) {
+    case CPU_SQ_4BIT:
+    case CPU_SQ_4BIT_UNIFORM: DIRECT(4)
+    case CPU_SQ_6BIT: DIRECT(6)
+    case CPU_SQ_FP16: DIRECT(HALF)
+    case CPU_SQ_BF16: DIRECT(BFLOAT)
+    default: DIRECT(8)
+  }
+}
+
 #define CHUNK 64
 
 // Codes of up to CHUNK numbers, as faiss rounds them: the product by 255 to a float, those by 15 and 63 not.
@@ -175,4 +272,4 @@ static void FN(encode)(const cpu_scalar *scalar, uint32_t d, size_t size, const 
   }
 }
 
-const cpu_scalar_kernels FN(cpu_scalar) = {.decode = FN(decode), .encode = FN(encode)};
+const cpu_scalar_kernels FN(cpu_scalar) = {.decode = FN(decode), .encode = FN(encode), .direct = FN(direct)};

@@ -1,25 +1,5 @@
 // Rows where they lie: one after the other against one to four queries, GROUP at a time against a panel of them.
 
-// Sums of four vectors: into out[0..4).
-INLINE void sum_four(vf a, vf b, vf c, vf d, float *out) {
-#if LANES == 1
-  out[0] = a, out[1] = b, out[2] = c, out[3] = d;
-#else
-  vf ab = LOW(a, b) + HIGH(a, b), cd = LOW(c, d) + HIGH(c, d);
-  float lanes[LANES];
-  store(lanes, LOW(ab, cd) + HIGH(ab, cd));  // a c b d, a c b d …
-  vf4 sum;
-  memcpy(&sum, lanes, sizeof sum);
-  UNROLL for (uint32_t i = 4; i < LANES; i += 4) {
-    vf4 next;
-    memcpy(&next, lanes + i, sizeof next);
-    sum += next;
-  }
-  sum = sum.xzyw;
-  memcpy(out, &sum, sizeof sum);
-#endif
-}
-
 // Some columns of a row into a query's sum, and the row's square.
 INLINE void direct_columns(bool dot, uint32_t nq, vf row, const float *const *queries, uint32_t j, uint32_t columns,
                            vf *sums, vf *square) {

@@ -1,4 +1,5 @@
 // Scans: blocks of rows against blocks of queries, into collectors.
+#include "cpu_codec.h"
 #include "cpu_kernels.h"
 
 #include <float.h>
@@ -317,8 +318,34 @@ static float sum_limit(uint32_t metric, float bound, float rounding, float tiny,
   return limit + 8 * HALF_ULP * fabsf(limit);
 }
 
-void cpu_scan_direct(const cpu_scan *scan, const uint32_t *index, uint32_t first, uint32_t nq, const float *base,
-                     uint64_t location, const uint32_t *positions, uint64_t n) {
+// Rows where they lie: floats, or codes with the centroid that they are taken from.
+typedef struct places {
+  const float *rows;
+  const uint8_t *codes;
+  const float *centroid;
+} places;
+
+// Sums of up to CPU_DIRECT_ROWS rows, those of positions or from `from` on, against up to 4 queries.
+static void sum_direct(const cpu_scan *scan, const places *base, uint64_t from, const uint32_t *positions, uint32_t n,
+                       size_t ahead, const float *const *queries, uint32_t nq, float *sums, float *squares) {
+  const cpu_kernels *kernels = scan->kernels;
+  uint32_t d = scan->source.d;
+  bool dot = scan->source.metric != CPU_L2;
+  if (base->codes) {
+    const cpu_codec *codec = scan->source.codec;
+    const uint8_t *codes = positions ? base->codes : base->codes + from * codec->code_size;
+    cpu_scalar_table(kernels)->direct(codec, codes, positions, n, base->centroid, dot, queries, nq, sums, squares);
+    return;
+  }
+  const float *rows = positions ? base->rows : base->rows + from * d;
+  if (dot)
+    kernels->direct_dot(rows, positions, n, ahead, queries, nq, d, sums, squares);
+  else
+    kernels->direct_l2(rows, positions, n, ahead, queries, nq, d, sums);
+}
+
+static void scan_direct(const cpu_scan *scan, const uint32_t *index, uint32_t first, uint32_t nq, const places *base,
+                        uint64_t location, const uint32_t *positions, uint64_t n) {
   const cpu_kernels *kernels = scan->kernels;
   uint32_t d = scan->source.d, metric = scan->source.metric;
   float rounding = ((float)d + 12) * HALF_ULP, tiny = 4 * ((float)d + 1) * FLT_MIN;
@@ -335,13 +362,9 @@ void cpu_scan_direct(const cpu_scan *scan, const uint32_t *index, uint32_t first
     }
     for (uint64_t from = 0; from < n; from += CPU_DIRECT_ROWS) {
       uint32_t held = n - from < CPU_DIRECT_ROWS ? (uint32_t)(n - from) : CPU_DIRECT_ROWS;
-      const float *rows = positions ? base : base + from * d;
       size_t ahead = cpu_direct_ahead(positions, n - from, d);
       const uint32_t *chosen = positions ? positions + from : NULL;
-      if (metric == CPU_L2)
-        kernels->direct_l2(rows, chosen, held, ahead, queries, nq4, d, sums);
-      else
-        kernels->direct_dot(rows, chosen, held, ahead, queries, nq4, d, sums, squares);
+      sum_direct(scan, base, from, chosen, held, ahead, queries, nq4, sums, squares);
       length_range lengths = {0};
       if (metric != CPU_L2) lengths = lengths_of(squares, held);
       for (uint32_t q = 0; q < nq4; q++) {
@@ -374,6 +397,18 @@ void cpu_scan_direct(const cpu_scan *scan, const uint32_t *index, uint32_t first
       }
     }
   }
+}
+
+void cpu_scan_direct(const cpu_scan *scan, const uint32_t *index, uint32_t first, uint32_t nq, const float *base,
+                     uint64_t location, const uint32_t *positions, uint64_t n) {
+  places rows = {base, NULL, NULL};
+  scan_direct(scan, index, first, nq, &rows, location, positions, n);
+}
+
+void cpu_scan_codes(const cpu_scan *scan, const uint32_t *index, uint32_t first, uint32_t nq, const uint8_t *codes,
+                    const float *centroid, uint64_t location, const uint32_t *positions, uint64_t n) {
+  places rows = {NULL, codes, centroid};
+  scan_direct(scan, index, first, nq, &rows, location, positions, n);
 }
 
 void cpu_scan_pairs(const cpu_scan *scan, const uint32_t *index, uint32_t first, uint32_t nq, const float *base,

@@ -115,3 +115,23 @@ INLINE void transpose(vf *v) {
   (void)v;
 #endif
 }
+
+// Sums of four vectors: into out[0..4).
+INLINE void sum_four(vf a, vf b, vf c, vf d, float *out) {
+#if LANES == 1
+  out[0] = a, out[1] = b, out[2] = c, out[3] = d;
+#else
+  vf ab = LOW(a, b) + HIGH(a, b), cd = LOW(c, d) + HIGH(c, d);
+  float lanes[LANES];
+  store(lanes, LOW(ab, cd) + HIGH(ab, cd));  // a c b d, a c b d …
+  vf4 sum;
+  memcpy(&sum, lanes, sizeof sum);
+  UNROLL for (uint32_t i = 4; i < LANES; i += 4) {
+    vf4 next;
+    memcpy(&next, lanes + i, sizeof next);
+    sum += next;
+  }
+  sum = sum.xzyw;
+  memcpy(out, &sum, sizeof sum);
+#endif
+}

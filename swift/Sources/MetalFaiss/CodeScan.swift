@@ -1,8 +1,9 @@
 import CMetalFaiss
 import CPUKernels
 
-/// How codes are scanned: some at a time are decoded, with the centroid of their list, into a part of the cache,
-/// and meet there all queries that look at them, as rows of floats do.
+/// How codes are scanned. Where few queries look at them they are decoded in registers. Otherwise some at a time
+/// are decoded, with the centroid of their list, into a part of the cache, and meet there all queries that look at
+/// them, as rows of floats do.
 struct CodeScan {
   /// Codes of a list.
   struct Rows {
@@ -71,10 +72,12 @@ struct CodeScan {
     let rows = rowsOf(item.list)
     let centroid = centroids.map { $0 + item.list * d }
     let few = item.queries.count <= Self.directQueries
-    let block = blockRows(few: few)
-    let decoded = try workspace.decoded(block * d)
+    // Scalar codes are decoded in registers where few queries meet them.
+    let inPlace = few && codec.product == nil
+    let block = inPlace ? item.rows.count : blockRows(few: few)
+    let decoded = try inPlace ? nil : workspace.decoded(block * d)
     let tiles = few ? nil : Tiles(search, item.queries.count, order, variant, workspace)
-    search.variants |= MF_DECODE_F32.rawValue
+    search.variants |= (inPlace ? MF_DIRECT_F32 : MF_DECODE_F32).rawValue
     for from in stride(from: item.rows.lowerBound, to: item.rows.upperBound, by: block) {
       if search.call.isCancelled { return }
       let n = min(block, item.rows.upperBound - from)
@@ -86,8 +89,16 @@ struct CodeScan {
         positions = room
       }
       if chosen == 0 { continue }
-      decode(rows.codes + from * codec.codeSize, n, positions, chosen, centroid, decoded)
+      let codes = rows.codes + from * codec.codeSize
       let location = UInt64(item.list) << 32 | UInt64(from)
+      guard let decoded else {
+        withUnsafePointer(to: search.scan) {
+          cpu_scan_codes(
+            $0, order, 0, UInt32(item.queries.count), codes, centroid, location, positions, UInt64(chosen))
+        }
+        continue
+      }
+      decode(codes, n, positions, chosen, centroid, decoded)
       if let tiles {
         try tiles.scan(decoded, location, positions, chosen)
       } else {

@@ -2,6 +2,7 @@
 #ifndef CPU_CODEC_H
 #define CPU_CODEC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -58,6 +59,11 @@ typedef struct cpu_scalar_kernels {
   void (*decode)(const cpu_scalar *scalar, uint32_t d, size_t code_size, const uint8_t *codes, uint64_t n,
                  const float *centroid, float *x);
   void (*encode)(const cpu_scalar *scalar, uint32_t d, size_t code_size, const float *x, uint64_t n, uint8_t *codes);
+  // What direct_l2 and, for products, direct_dot of cpu_kernels find for up to CPU_DIRECT_ROWS rows, which are decoded
+  // in registers: those of positions, or consecutive.
+  void (*direct)(const cpu_codec *codec, const uint8_t *codes, const uint32_t *positions, uint32_t n,
+                 const float *centroid, bool dot, const float *const *queries, uint32_t nq, float *sums,
+                 float *squares);
 } cpu_scalar_kernels;
 
 const cpu_scalar_kernels *cpu_scalar_table(const struct cpu_kernels *kernels);

@@ -232,7 +232,10 @@ void cpu_scan_tiles(const cpu_scan *scan, const cpu_queries *queries, const cpu_
 // Rows where they lie against up to 4 queries at a time.
 void cpu_scan_direct(const cpu_scan *scan, const uint32_t *index, uint32_t first, uint32_t nq, const float *base,
                      uint64_t location, const uint32_t *positions, uint64_t n);
-// The same for queries packed as CPU_PANEL_F32. center: what they were packed with.
+// The same for codes of the source's codec, a scalar one, taken from a centroid unless that is NULL.
+void cpu_scan_codes(const cpu_scan *scan, const uint32_t *index, uint32_t first, uint32_t nq, const uint8_t *codes,
+                    const float *centroid, uint64_t location, const uint32_t *positions, uint64_t n);
+// As cpu_scan_direct for queries packed as CPU_PANEL_F32. center: what they were packed with.
 void cpu_scan_panels(const cpu_scan *scan, const cpu_queries *queries, const float *center, const float *base,
                             uint64_t location, const uint32_t *positions, uint64_t n);
 void cpu_scan_pairs(const cpu_scan *scan, const uint32_t *index, uint32_t first, uint32_t nq, const float *base,
