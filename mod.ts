@@ -72,6 +72,10 @@ export {
 export { IndexIVF } from "./lib/index/ivf.ts";
 export { IndexIVFCodes, type IVFCodesOptions, type IVFCodesState } from "./lib/index/ivf_codes.ts";
 export { IndexIVFFlat, type IVFFlatParts } from "./lib/index/ivf_flat.ts";
+export { IndexPreTransform } from "./lib/index/pre_transform.ts";
+export { IndexRefine, IndexRefineFlat } from "./lib/index/refine.ts";
+export { IndexReplicas } from "./lib/index/replicas.ts";
+export { IndexShards, type IndexShardsOptions } from "./lib/index/shards.ts";
 export {
   type DeviceTopk,
   ivfListTopkL2,
@@ -112,3 +116,15 @@ export {
   SearchResult,
 } from "./lib/result.ts";
 export * from "./lib/selector.ts";
+export {
+  CenteringTransform,
+  NormalizationTransform,
+  RemapDimensionsTransform,
+} from "./lib/transform/elementwise.ts";
+export { HadamardRotation } from "./lib/transform/hadamard.ts";
+export { ITQMatrix, ITQTransform } from "./lib/transform/itq.ts";
+export { LinearTransform } from "./lib/transform/linear.ts";
+export { OPQMatrix } from "./lib/transform/opq.ts";
+export { PCAMatrix, type PCAMatrixOptions } from "./lib/transform/pca_matrix.ts";
+export { RandomRotationMatrix } from "./lib/transform/random_rotation.ts";
+export { type TransformOptions, VectorTransform } from "./lib/transform/transform.ts";

@@ -54,6 +54,18 @@ const rangeSearch = {
   result: "i32",
 } as const;
 
+const rerank = {
+  parameters: [
+    "buffer", // const mf_search *search
+    "buffer", // const float *queries
+    "buffer", // const int64_t *candidates
+    "buffer", // float *distances
+    "buffer", // int64_t *labels
+    "buffer", // mf_call *call
+  ],
+  result: "i32",
+} as const;
+
 /** `mf_flat_*` and `mf_range_take`. */
 export const flatSymbols = {
   mf_flat_create: {
@@ -99,6 +111,8 @@ export const flatSymbols = {
   mf_flat_search_async: nonblocking("mf_flat_search", search),
   mf_flat_range_search: rangeSearch,
   mf_flat_range_search_async: nonblocking("mf_flat_range_search", rangeSearch),
+  mf_flat_rerank: rerank,
+  mf_flat_rerank_async: nonblocking("mf_flat_rerank", rerank),
   mf_range_take: {
     parameters: [
       "u32", // uint32_t result

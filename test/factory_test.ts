@@ -4,8 +4,14 @@ import { indexFactory, reverseIndexFactory } from "../lib/index/factory.ts";
 import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "../lib/index/flat.ts";
 import { IndexIDMap, IndexIDMap2 } from "../lib/index/id_map.ts";
 import { IndexIVFFlat } from "../lib/index/ivf_flat.ts";
+import { IndexPreTransform } from "../lib/index/pre_transform.ts";
+import { IndexRefine, IndexRefineFlat } from "../lib/index/refine.ts";
 import { IndexIVFPQ, IndexPQ } from "../lib/index/product_quantizer.ts";
 import { Metric } from "../lib/metric.ts";
+import { NormalizationTransform, RemapDimensionsTransform } from "../lib/transform/elementwise.ts";
+import { HadamardRotation } from "../lib/transform/hadamard.ts";
+import { OPQMatrix } from "../lib/transform/opq.ts";
+import { PCAMatrix } from "../lib/transform/pca_matrix.ts";
 
 const options = { backend: createReferenceBackend() };
 
@@ -60,6 +66,50 @@ Deno.test("indexFactory() makes a quantizer in parentheses", () => {
   assert.ok(plain.quantizer instanceof IndexFlatL2);
 });
 
+Deno.test("indexFactory() makes transforms, and the index behind them of their dimension", () => {
+  const index = indexFactory(24, "L2norm,PCAWR16,Pad20,HR7,OPQ4_8,IVF16(IVF4,Flat),Flat,RFlat");
+  assert.ok(index instanceof IndexRefineFlat && index.d === 24 && index.ownFields);
+  const { baseIndex } = index;
+  assert.ok(baseIndex instanceof IndexPreTransform && baseIndex.ownFields);
+  const dims = baseIndex.chain.map(({ constructor, dIn, dOut }) => [constructor, dIn, dOut]);
+  assert.deepEqual(dims, [
+    [NormalizationTransform, 24, 24],
+    [PCAMatrix, 24, 16],
+    [RemapDimensionsTransform, 16, 20],
+    [HadamardRotation, 20, 32],
+    [OPQMatrix, 32, 8],
+  ]);
+  assert.ok(baseIndex.index instanceof IndexIVFFlat && baseIndex.index.d === 8);
+  const [, pca, , rotation] = baseIndex.chain as [unknown, PCAMatrix, unknown, HadamardRotation];
+  assert.deepEqual([pca.eigenPower, pca.randomRotation, rotation.seed], [-0.5, true, 7]);
+  index.dispose();
+});
+
+Deno.test("indexFactory() makes refinements of an index in parentheses, and ids around all", () => {
+  const index = indexFactory(8, "IDMap2,RR,Flat,Refine(PCA4,Flat)", Metric.InnerProduct, options);
+  assert.ok(index instanceof IndexIDMap2 && index.index instanceof IndexRefine);
+  const { baseIndex, refineIndex } = index.index;
+  assert.ok(baseIndex instanceof IndexPreTransform && refineIndex instanceof IndexPreTransform);
+  assert.ok(
+    refineIndex.chain[0] instanceof PCAMatrix && refineIndex.metric === Metric.InnerProduct,
+  );
+});
+
+Deno.test("reverseIndexFactory() refuses what a string would mean otherwise", () => {
+  const flat = () => new IndexFlatL2(2, options);
+  const refined = new IndexRefineFlat(flat());
+  const odd = [
+    new IndexPreTransform(new NormalizationTransform(2), refined),
+    new IndexPreTransform([], flat()),
+    new IndexPreTransform(RemapDimensionsTransform.uniform(2, 5), new IndexFlatL2(5, options)),
+    new IndexPreTransform(new PCAMatrix(2, 2, { epsilon: 1 }), flat()),
+    new IndexRefineFlat(new IndexIDMap(flat())),
+  ];
+  for (const index of odd) {
+    assert.throws(() => reverseIndexFactory(index), { name: "UnsupportedError" });
+  }
+});
+
 Deno.test("reverseIndexFactory() gives a string that makes the same", () => {
   const canonical = {
     "Flat": "Flat",
@@ -73,6 +123,13 @@ Deno.test("reverseIndexFactory() gives a string that makes the same", () => {
     "IDMap2,IVF4,Flat": "IDMap2,IVF4,Flat",
     "IVF16(IVF4,Flat),Flat": "IVF16(IVF4,Flat),Flat",
     "IVF16(Flat),Flat": "IVF16,Flat",
+    "L2Norm,PCAWR2,Flat": "L2norm,PCAWR2,Flat",
+    "RR2,Flat": "RR,Flat",
+    "HR12345,Pad1,Flat": "HR,Pad2,Flat",
+    "OPQ1_2,ITQ2,Flat": "OPQ1,ITQ2,Flat",
+    "Flat,Refine(Flat),IDMap": "IDMap,Flat,RFlat",
+    "IVF4,Flat,Refine(RR,Flat)": "IVF4,Flat,Refine(RR,Flat)",
+    "PCA1,IDMap,Flat": "PCA1,IDMap,Flat",
     "PQ2": "PQ2x8",
     "PQ1x12np": "PQ1x12",
     "IDMap,PQ2x4": "IDMap,PQ2x4",
@@ -89,14 +146,9 @@ Deno.test("reverseIndexFactory() gives a string that makes the same", () => {
 
 /** FAISS's grammar that is not there yet: the token that is named, and its class. */
 const later: [description: string, token: string, name: string][] = [
-  ["PCA64,IVF16,PQ8", "PCA64", "PCAMatrix"],
-  ["PCAWR32,Flat", "PCAWR32", "PCAMatrix"],
-  ["L2norm,Flat", "L2norm", "NormalizationTransform"],
-  ["RR32,Flat", "RR32", "RandomRotationMatrix"],
-  ["HR,Flat", "HR", "HadamardRotation"],
-  ["ITQ,LSH", "ITQ", "ITQTransform"],
-  ["OPQ16_64,IVF16,PQ16x4fs", "OPQ16_64", "OPQMatrix"],
-  ["Pad32,Flat", "Pad32", "RemapDimensionsTransform"],
+  ["PCA32,IVF16,PQ8+16", "PQ8+16", "IndexIVFPQR"],
+  ["ITQ,LSH", "LSH", "IndexLSH"],
+  ["OPQ16_32,IVF16,PQ16x4fs", "PQ16x4fs", "IndexIVFPQFastScan"],
   ["IVF16,PQ8+16", "PQ8+16", "IndexIVFPQR"],
   ["IVF16,PQ8x4fsr_64", "PQ8x4fsr_64", "IndexIVFPQFastScan"],
   ["IVF16,SQtq4", "SQtq4", "IndexIVFScalarQuantizer"],
@@ -108,7 +160,7 @@ const later: [description: string, token: string, name: string][] = [
   ["IVF16,RQ4x8_Nfloat", "RQ4x8_Nfloat", "IndexIVFResidualQuantizer"],
   ["IVF16,PLSQ2x4x8", "PLSQ2x4x8", "IndexIVFProductLocalSearchQuantizer"],
   ["IVF16,RQ8x4fs_32_Nrq2x4", "RQ8x4fs_32_Nrq2x4", "IndexIVFFastScan"],
-  ["IVF16,ITQ64,SH1g", "ITQ64", "ITQTransform"],
+  ["IVF16,ITQ64,SH1g", "SH1g", "IndexIVFSpectralHash"],
   ["IVF16_NSG32,Flat", "IVF16_NSG32", "IndexNSGFlat quantizer"],
   ["IVF16(RCQ2x8),Flat", "RCQ2x8", "ResidualCoarseQuantizer"],
   ["IMI2x8,PQ8", "IMI2x8", "MultiIndexQuantizer"],
@@ -125,8 +177,8 @@ const later: [description: string, token: string, name: string][] = [
   ["NSG32,Flat", "NSG32", "IndexNSG"],
   ["FlatL2Panorama8", "FlatL2Panorama8", "IndexFlatL2Panorama"],
   ["MinMaxFP16,SQ8", "MinMaxFP16", "IndexRowwiseMinMax"],
-  ["IVF16,Flat,RFlat", "RFlat", "IndexRefineFlat"],
-  ["Flat,Refine(SQ8)", "Refine(SQ8)", "IndexRefine"],
+  ["IVF16,SQtq4,RFlat", "SQtq4", "IndexIVFScalarQuantizer"],
+  ["Flat,Refine(RaBitQ)", "RaBitQ", "IndexRaBitQ"],
   ["SVSVamana64,LVQ4x4", "SVSVamana64", "IndexSVSVamana"],
 ];
 
@@ -174,6 +226,22 @@ Deno.test("indexFactory() names the token that is unknown or out of place", () =
     "IDMap,IDMap2,Flat": /wraps another IDMap/,
     "Flat Flat": /unknown token "Flat Flat"/,
     "IVF16(Flat,Flat": /unknown token/,
+    "PCA4": /token "PCA4" is out of place/,
+    "Flat,PCA4": /token "PCA4" is out of place/,
+    "IVF16,PCA4,Flat": /token "PCA4" is out of place/,
+    "RFlat": /token "RFlat" is out of place/,
+    "RFlat,Flat": /token "RFlat" is out of place/,
+    "Flat,Refine()": /token 1 is empty/,
+    "Flat,Refine(Foo)": /unknown token "Foo"/,
+    "PCA9,Flat": /8 dimensions have no 9/,
+    "PCA0,Flat": /dOut 0 is no integer/,
+    "OPQ3,Flat": /dOut 8 is no multiple of M 3/,
+    "OPQ0,Flat": /no multiple of M 0/,
+    "ITQ9,Flat": /8 dimensions to 9/,
+    "HR4294967296,Flat": /seed 4294967296/,
+    [`Flat${",RFlat".repeat(1000)}`]: /more than 32 indexes in it/,
+    [`${"IVF2(".repeat(1000)}Flat${"),Flat".repeat(1000)}`]: /more than 32 indexes in it/,
+    [`${"L2norm,".repeat(1000)}Flat`]: /1000 transforms are too many/,
   };
   for (const [description, message] of Object.entries(bad)) {
     assert.throws(() => indexFactory(8, description, Metric.L2, options), {

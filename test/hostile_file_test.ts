@@ -33,6 +33,9 @@ const GRAPH_LINKS = GRAPH_OFFSETS + 8 + 8 * 13;
 // Of the sparse one, whose quantizer has 5 rows.
 const SPARSE = QUANTIZER + 45 + 4 * 15 + 9 + 32;
 
+// Of product quantizers: d, M, nbits and the number of centroids of a flat index, and its codes.
+const PRODUCT = 37;
+const CODES = PRODUCT + 32 + 4 * 8 * 3;
 // Of flat scalar-quantized ones.
 const QTYPE = 37;
 const RANGE = 41;
@@ -41,9 +44,6 @@ const CODE_SIZE = 57;
 const TRAINED = 65;
 // Of the one with lists, after ranges of 3 dimensions: its second code size, and by_residual.
 const SQ_LISTS = DIRECT_MAP + 9 + 36 + 24;
-// Of product quantizers: d, M, nbits and the number of centroids of a flat index, and its codes.
-const PRODUCT = 37;
-const CODES = PRODUCT + 32 + 4 * 8 * 3;
 
 type Patch = (view: DataView) => void;
 
@@ -67,6 +67,10 @@ async function readOrRefuse(bytes: Uint8Array, what: string): Promise<boolean> {
     }
     return true;
   } catch (error) {
+    // Numbers of a matrix may be anything: what they make of a query may be too large.
+    if (error instanceof RangeError && /out of the range of float32$/.test(error.message)) {
+      return true;
+    }
     assert(error instanceof FormatError, `${what}: ${error}`);
     assert.match(error.message, /^Cannot read the bytes: at byte \d+: .*[^.]$/, what);
     return false;

@@ -14,6 +14,7 @@ import { IndexIVFFlat } from "../lib/index/ivf_flat.ts";
 import { IndexIVFPQ, IndexPQ } from "../lib/index/product_quantizer.ts";
 import { IndexIVFScalarQuantizer, IndexScalarQuantizer } from "../lib/index/scalar_quantizer.ts";
 import { Metric } from "../lib/metric.ts";
+import { compositeKinds } from "./composite_kinds.ts";
 
 /** Numbers above 0 and below 1, the same ones each time. */
 export function numbers(n: number, seed = 1): Float32Array<ArrayBuffer> {
@@ -90,7 +91,9 @@ export async function everyKind(backend: Backend): Promise<Map<string, Index>> {
     await addScalar(kinds, x, d, backend);
     await addProduct(kinds, x, d, backend);
   }
-  return kinds.set("map", map).set("map2 of IVF", map2);
+  kinds.set("map", map).set("map2 of IVF", map2);
+  for (const [name, index] of await compositeKinds(backend)) kinds.set(name, index);
+  return kinds;
 }
 
 /** Those of scalar quantizers: with ranges and without, trained and not. */

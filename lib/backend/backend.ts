@@ -73,6 +73,23 @@ export interface FlatStore extends Disposable {
   searchSync(queries: Float32Array, k: number, how: StoreSearch): Neighbors;
   /** Rows strictly nearer than `radius` (strictly more similar, for similarities). */
   rangeSearch(queries: Float32Array, radius: number, how: StoreSearch): Promise<RangeNeighbors>;
+  /**
+   * The nearest `k` of each query's candidates, which are rows by position, −1 for none: by
+   * distance, then by position. Backends whose rows are on a device lack it.
+   */
+  rerank?(
+    queries: Float32Array,
+    candidates: BigInt64Array,
+    k: number,
+    how: StoreSearch,
+  ): Promise<Neighbors>;
+  /** {@linkcode rerank}, on this thread. */
+  rerankSync?(
+    queries: Float32Array,
+    candidates: BigInt64Array,
+    k: number,
+    how: StoreSearch,
+  ): Neighbors;
 }
 
 /** What inverted lists of rows of any kind can do. A location is `(list << 32) | offset`. */

@@ -7,26 +7,24 @@
 import { UnsupportedError } from "../errors.ts";
 import { Metric } from "../metric.ts";
 import { isCodes, makeCodes, makeIVFCodes } from "./factory_codes.ts";
-import {
-  laterHNSW,
-  laterIndex,
-  laterIVFCode,
-  laterQuantizer,
-  laterTransform,
-} from "./factory_tokens.ts";
+import { isComposite, makeComposite } from "./factory_composites.ts";
+import { laterHNSW, laterIndex, laterIVFCode, laterQuantizer } from "./factory_tokens.ts";
 import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "./flat.ts";
 import { IndexHNSWFlat } from "./hnsw.ts";
 import { IndexIDMap, IndexIDMap2 } from "./id_map.ts";
 import type { Index, IndexOptions } from "./index.ts";
 import type { IndexIVF } from "./ivf.ts";
 import { IndexIVFFlat } from "./ivf_flat.ts";
+import { MOST_NESTED } from "./nesting.ts";
 
 const idMaps = { IDMap: IndexIDMap, IDMap2: IndexIDMap2 } as const;
 
 /**
  * An index by its factory string: `Flat`, `PQ<M>x<nbits>`, `SQ8` and its like, and these after
  * `IVF<n>,`, `IVF<n>_HNSW<M>,` or `IVF<n>(<quantizer>),` (`n` may end in `k` or `M`; `nbits` is 8 if left
- * out), `HNSW<M>` or `HNSW<M>,Flat`, and `IDMap` or `IDMap2` before or after all of these.
+ * out); `HNSW<M>` or `HNSW<M>,Flat`; transforms before these (`PCA[W][R]<n>`, `OPQ<M>[_<n>]`, `ITQ[<n>]`,
+ * `RR[<n>]`, `HR[<seed>]`, `L2norm`, `Pad<n>`), `RFlat` or `Refine(<index>)` after them, and `IDMap` or
+ * `IDMap2` before or after all.
  *
  * @param d Dimension.
  * @param description FAISS's factory string.
@@ -51,8 +49,10 @@ export function indexFactory(
   metric: Metric = Metric.L2,
   options: IndexOptions = {},
 ): Index {
-  const make = (tokens: string[]): Index => {
+  let depth = 0;
+  const make = (tokens: string[], d: number): Index => {
     const fail = (reason: string) => new RangeError(`Cannot parse "${description}": ${reason}`);
+    if (++depth > MOST_NESTED) throw fail(`more than ${MOST_NESTED} indexes in it`);
     const empty = tokens.indexOf("");
     if (empty >= 0) throw fail(`token ${empty + 1} is empty`);
     const [first, ...rest] = tokens as [string, ...string[]];
@@ -64,10 +64,15 @@ export function indexFactory(
         : undefined;
       if (inner === undefined) continue;
       if (inner.length === 0) throw fail(`${name} wraps nothing`);
-      const wrapped = make(inner);
+      const wrapped = make(inner, d);
       if (wrapped instanceof IndexIDMap) throw fail(`${name} wraps another IDMap`);
       return owning(new idMaps[name](wrapped));
     }
+    const composite = makeComposite(tokens, d, {
+      tokens: make,
+      nested: (text) => make(splitTokens(text), d),
+    });
+    if (composite !== undefined) return composite;
     if (first === "Flat" && rest.length === 0) return makeFlat(d, metric, options);
     const graph = /^HNSW(\d*)(_Flat)?$/.exec(first);
     if (graph && (rest.length === 0 || rest.join() === "Flat" && graph[2] === undefined)) {
@@ -78,7 +83,7 @@ export function indexFactory(
     const list = /^IVF(\d+)([kM]?)(?:\((.*)\)|_(HNSW\d*))?$/.exec(first);
     if (list && rest.length === 1) {
       const nlist = Number(list[1]) * { "": 1, k: 1024, M: 1024 ** 2 }[list[2] as "" | "k" | "M"];
-      const quantizer = () => make(splitTokens(list[3] ?? list[4] ?? "Flat"));
+      const quantizer = () => make(splitTokens(list[3] ?? list[4] ?? "Flat"), d);
       if (rest[0] === "Flat") {
         return owning(new IndexIVFFlat(quantizer(), d, nlist, metric, options));
       }
@@ -88,7 +93,7 @@ export function indexFactory(
     if (list && rest.length === 0) throw fail(`${first} needs a code after it, like ${first},Flat`);
     throw explain(description, tokens);
   };
-  return make(splitTokens(description));
+  return make(splitTokens(description), d);
 }
 
 function makeFlat(d: number, metric: Metric, options: IndexOptions): IndexFlat {
@@ -124,24 +129,29 @@ function explain(description: string, tokens: string[]): Error {
       `Cannot parse "${description}": ${tokens.join()} (${storage}) is not available yet`,
     );
   }
-  for (const [i, token] of tokens.entries()) {
-    const later = laterTransform(token) ?? laterQuantizer(token) ??
-      (afterIVF ? laterIVFCode(token) : undefined) ?? laterIndex(token);
+  for (const token of tokens) {
+    const later = laterQuantizer(token) ?? (afterIVF ? laterIVFCode(token) : undefined) ??
+      laterIndex(token);
     if (later !== undefined) {
       return new UnsupportedError(
         `Cannot parse "${description}": ${token} (${later}) is not available yet`,
       );
     }
-    const available =
-      /^(Flat|IVF\d+[kM]?(\(.*\)|_HNSW\d*)?|HNSW\d*(_Flat)?|IDMap2?)$/.test(token) ||
-      isCodes(token);
-    const reason = available ? `token "${token}" is out of place` : `unknown token "${token}"`;
-    const inPlace = i === 0
-      ? available
-      : (token === "Flat" || isCodes(token)) && i === 1 && afterIVF;
-    if (!inPlace) return new RangeError(`Cannot parse "${description}": ${reason}`);
+    if (!isAvailable(token)) {
+      return new RangeError(`Cannot parse "${description}": unknown token "${token}"`);
+    }
   }
-  throw new Error(`Cannot parse "${description}": no token is wrong`);
+  const at = tokens.findIndex((token, i) => {
+    if (i === 0) return isComposite(token);
+    return !(i === 1 && afterIVF && (token === "Flat" || isCodes(token)));
+  });
+  return new RangeError(`Cannot parse "${description}": token "${tokens[at]}" is out of place`);
+}
+
+/** Whether there is something to make of a token in its place. */
+function isAvailable(token: string): boolean {
+  return /^(Flat|IVF\d+[kM]?(\(.*\)|_HNSW\d*)?|HNSW\d*(_Flat)?|IDMap2?)$/.test(token) ||
+    isComposite(token) || isCodes(token);
 }
 
 /**

@@ -11,16 +11,6 @@ const STAGES = "\\d+x\\d+(_\\d+x\\d+)*";
 /** Scalar quantizers that are not there yet. */
 const SCALAR = /^SQ(0|tqmse[12348]|tq[2345])$/;
 
-const transforms: Table = [
-  [/^PCAW?R?\d+$/, "PCAMatrix"],
-  [/^L2[nN]orm$/, "NormalizationTransform"],
-  [/^RR\d*$/, "RandomRotationMatrix"],
-  [/^HR\d*$/, "HadamardRotation"],
-  [/^ITQ\d*$/, "ITQTransform"],
-  [/^OPQ\d+(_\d+)?$/, "OPQMatrix"],
-  [/^Pad\d+$/, "RemapDimensionsTransform"],
-];
-
 const quantizers: Table = [
   [/^IVF\d+[kM]?_NSG\d+$/, "IndexNSGFlat quantizer"],
   [/^IVF\d+[kM]?_SVSVamana\d*(_.+)?$/, "IndexSVSVamana quantizer"],
@@ -46,8 +36,6 @@ const ivfCodes: Table = [
 ];
 
 const indexes: Table = [
-  [/^RFlat$/, "IndexRefineFlat"],
-  [/^Refine\(.*\)$/, "IndexRefine"],
   [/^RefinePanorama\(.*\)$/, "IndexRefinePanorama"],
   [/^MinMax(FP16)?$/, "IndexRowwiseMinMax"],
   [/^FlatL2Panorama\d+(_\d+)?$/, "IndexFlatL2Panorama"],
@@ -82,11 +70,6 @@ const graphStorages: Table = [
 
 function lookUp(table: Table, token: string): string | undefined {
   return table.find(([pattern]) => pattern.test(token))?.[1];
-}
-
-/** The class of a transform before an index. */
-export function laterTransform(token: string): string | undefined {
-  return lookUp(transforms, token);
 }
 
 /** The class that finds the lists of an IVF index. */

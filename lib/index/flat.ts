@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Backend, FlatStore, RangeNeighbors } from "../backend/backend.ts";
+import type { Backend, FlatStore, RangeNeighbors, StoreSearch } from "../backend/backend.ts";
 import { Metric } from "../metric.ts";
 import { SearchResult } from "../result.ts";
 import type { IDSelector } from "../selector.ts";
@@ -105,6 +105,11 @@ export class IndexFlat extends Index {
     how: CheckedSearch,
   ): Promise<RangeNeighbors> {
     return this.store.rangeSearch(queries, radius, this.storeSearch(how));
+  }
+
+  /** How vectors are compared with candidates. @internal */
+  comparison(signal?: AbortSignal): StoreSearch {
+    return this.storeSearch({ selector: undefined, params: { signal } });
   }
 
   /** @internal */

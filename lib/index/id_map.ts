@@ -8,7 +8,7 @@ import type { Backend, RangeNeighbors } from "../backend/backend.ts";
 import { SearchAndReconstructResult, SearchResult } from "../result.ts";
 import { type IDSelector, toBitmap } from "../selector.ts";
 import { type CheckedSearch, Index, type SearchParameters, type TrainOptions } from "./index.ts";
-import { IndexIVF } from "./ivf.ts";
+import { checkNesting } from "./nesting.ts";
 
 /**
  * Gives vectors ids of your own, which may repeat. Ties are in order of arrival.
@@ -51,6 +51,7 @@ export class IndexIDMap extends Index {
         `Cannot wrap an index: it holds ${index.ntotal} vectors, and there are ${ids.length} ids`,
       );
     }
+    checkNesting(this, index);
     this.index = index;
     this.#ids = ids;
   }
@@ -171,7 +172,7 @@ export class IndexIDMap extends Index {
     const gone = toBitmap(selector, before);
     const kept = before.filter((_, i) => !gone.isMember(BigInt(i)));
     if (kept.length === before.length) return 0;
-    if (this.index instanceof IndexIVF) {
+    if (this.index.keepsIds) {
       let next = 0n;
       const moved = before.map((_, i) => gone.isMember(BigInt(i)) ? -1n : next++);
       await this.index.renumber((position) => moved[Number(position)] ?? -1n);
@@ -200,7 +201,7 @@ export class IndexIDMap extends Index {
     merged.set(this.idMap);
     from.idMap.forEach((id, i) => merged[n + i] = id + BigInt(addId));
     // Lists keep the positions they are given; a flat index renumbers by itself.
-    await this.index.mergeFrom(from.index, this.index instanceof IndexIVF ? n : 0);
+    await this.index.mergeFrom(from.index, this.index.keepsIds ? n : 0);
     this.#ids = merged;
     this.idsChanged();
     from.idsChanged();

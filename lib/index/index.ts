@@ -42,6 +42,10 @@ export interface SearchParameters {
   efSearch?: number | undefined;
   /** How an IVF index searches its quantizer. */
   quantizerParams?: SearchParameters | undefined;
+  /** Candidates for each result that an IndexRefine compares again; by default its own `kFactor`. */
+  kFactor?: number | undefined;
+  /** How an IndexRefine searches its base index; what is not given there is as here. */
+  baseIndexParams?: SearchParameters | undefined;
 }
 
 /** How an index is trained. */
@@ -548,6 +552,21 @@ export abstract class Index implements Disposable {
 
   #assertTrained(name: string): void {
     if (!this.isTrained) throw new NotTrainedError(`Cannot ${name}: call train() first`);
+  }
+
+  /** Whether ids stay when other vectors go, so that a wrapper by position renumbers them. @internal */
+  get keepsIds(): boolean {
+    return false;
+  }
+
+  /** Gives every vector a new id, −1 drops it, where ids stay when others go. @internal */
+  renumber(_newId: (id: bigint) => bigint): Promise<void> {
+    throw this.unsupported("renumber", "an id is a position");
+  }
+
+  /** The ids in an index, for one around it. @internal */
+  protected static idsOf(index: Index): BigInt64Array | number {
+    return index.ids();
   }
 
   /** Throws if the index was disposed of. @internal */

@@ -11,6 +11,7 @@ import type { IDSelector } from "../selector.ts";
 import { Clustering, type ClusteringParameters } from "./clustering.ts";
 import { IndexFlat } from "./flat.ts";
 import { type CheckedSearch, Index, type IndexOptions, type TrainOptions } from "./index.ts";
+import { checkNesting } from "./nesting.ts";
 
 /** Probes that one call of the store gets: 12 MiB with their distances. */
 const PROBES_A_CALL = 2 ** 20;
@@ -61,6 +62,7 @@ export abstract class IndexIVF extends Index {
     if (quantizer.d !== d) {
       throw new TypeError(`Cannot make an index: its quantizer has d ${quantizer.d}, not ${d}`);
     }
+    checkNesting(this, quantizer);
     this.quantizer = quantizer;
     this.nlist = nlist;
     this.hasCentroids = quantizer.isTrained && quantizer.ntotal === nlist;
@@ -81,13 +83,18 @@ export abstract class IndexIVF extends Index {
     ids: BigInt64Array,
   ): Promise<void>;
 
+  /** @internal */
+  override get keepsIds(): boolean {
+    return true;
+  }
+
   /**
    * Gives every vector a new id, for a wrapper that numbers vectors by position; −1 drops
    * the vector.
    *
    * @internal
    */
-  abstract renumber(newId: (id: bigint) => bigint): Promise<void>;
+  abstract override renumber(newId: (id: bigint) => bigint): Promise<void>;
 
   /** Vectors as they are compared: those of codes by cosine are of length 1. @internal */
   protected prepare(x: Float32Array): Float32Array {

@@ -3,8 +3,6 @@ export const UNAVAILABLE: ReadonlyMap<string, string> = new Map(
   Object.entries({
     IndexPQ: ["IxPQ", "IxPo"],
     IndexLSH: ["IxHE", "IxHe"],
-    IndexPreTransform: ["IxPT"],
-    IndexRefine: ["IxRF"],
     IndexRefinePanorama: ["IxRP"],
     IndexFlatPanorama: ["IxFP", "IxFp"],
     IndexFlat1D: ["IxF1"],

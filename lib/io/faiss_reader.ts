@@ -4,9 +4,11 @@ import { IndexIDMap, IndexIDMap2 } from "../index/id_map.ts";
 import type { Index } from "../index/index.ts";
 import { IndexHNSWFlat } from "../index/hnsw.ts";
 import { IndexIVFFlat } from "../index/ivf_flat.ts";
+import { MOST_NESTED } from "../index/nesting.ts";
 import { Metric } from "../metric.ts";
 import type { ByteReader } from "./byte_reader.ts";
 import { checkFinite } from "./faiss_checks.ts";
+import { readPreTransform, readRefine } from "./faiss_composites.ts";
 import { chunkRows, MAX_DIMENSION, UNAVAILABLE } from "./faiss_codes.ts";
 import { readGraph } from "./faiss_hnsw.ts";
 import { type ListsExpected, readLists, skipDirectMap } from "./faiss_lists.ts";
@@ -28,12 +30,14 @@ export interface Header {
   metricArg: number;
 }
 
-/** Where an index is read from and to. */
+/** Where an index is read from, and for what. */
 export interface Place {
   reader: ByteReader;
   backend: Backend;
   /** Set inside an id map: ids that the index returns are positions below this. */
   positions?: number;
+  /** Indexes that this one lies in. */
+  depth?: number;
 }
 
 /** Reads one index, and those inside it. */
@@ -41,6 +45,10 @@ export async function readRecord(place: Place): Promise<Index> {
   const { reader } = place;
   const at = reader.offset;
   const code = await reader.text(4, "the kind of index");
+  const inside = { ...place, depth: (place.depth ?? 0) + 1 };
+  if (inside.depth > MOST_NESTED) {
+    reader.fail(`more than ${MOST_NESTED} indexes lie inside one another`, at);
+  }
   switch (code) {
     case "IxF2":
     case "IxFI":
@@ -60,11 +68,14 @@ export async function readRecord(place: Place): Promise<Index> {
       return await readHNSW(place);
     case "IxMp":
     case "IxM2":
-      // Also what bounds the recursion.
       if (place.positions !== undefined) {
         reader.fail(`${code} inside an id map is not available`, at);
       }
-      return await readIDMap(place, code);
+      return await readIDMap(inside, code);
+    case "IxPT":
+      return await readPreTransform(inside);
+    case "IxRF":
+      return await readRefine(inside);
   }
   const name = UNAVAILABLE.get(code);
   return reader.fail(
@@ -75,8 +86,12 @@ export async function readRecord(place: Place): Promise<Index> {
   );
 }
 
-/** Reads the header of any index. */
-export async function readHeader(reader: ByteReader): Promise<Header> {
+/**
+ * Reads what follows the kind of every index.
+ *
+ * @param isOuter Whether it is that of an index around others, where FAISS leaves the p of Lp out.
+ */
+export async function readHeader(reader: ByteReader, isOuter = false): Promise<Header> {
   const d = await reader.i32("the dimension");
   if (d < 1 || d > MAX_DIMENSION) {
     reader.fail(`the dimension is ${d}, not 1 to ${MAX_DIMENSION}`, reader.offset - 4);
@@ -91,7 +106,7 @@ export async function readHeader(reader: ByteReader): Promise<Header> {
   const metric = await reader.i32("the metric");
   if (!METRICS.has(metric)) reader.fail(`metric ${metric} is not available`, reader.offset - 4);
   const metricArg = metric > Metric.L2 ? await reader.f32("the metric's argument") : 0;
-  if (!Number.isFinite(metricArg) || metric === Metric.Lp && metricArg <= 0) {
+  if (!Number.isFinite(metricArg) || metric === Metric.Lp && metricArg <= 0 && !isOuter) {
     reader.fail(`the metric's argument is ${metricArg}`, reader.offset - 4);
   }
   return { d, ntotal: Number(ntotal), isTrained, metric: metric as Metric, metricArg };
@@ -269,7 +284,7 @@ async function readQuantizer(
 async function readIDMap(place: Place, code: string): Promise<IndexIDMap> {
   const { reader } = place;
   const at = reader.offset;
-  const { d, ntotal, metric } = await readHeader(reader);
+  const { d, ntotal, metric } = await readHeader(reader, true);
   using stack = new DisposableStack();
   const index = stack.use(await readRecord({ ...place, positions: ntotal }));
   if (index.d !== d || index.ntotal !== ntotal || index.metric !== metric) {

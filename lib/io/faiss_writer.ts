@@ -5,11 +5,14 @@ import { IndexIDMap, IndexIDMap2 } from "../index/id_map.ts";
 import type { Index } from "../index/index.ts";
 import type { IndexIVF } from "../index/ivf.ts";
 import { IndexIVFFlat } from "../index/ivf_flat.ts";
+import { IndexPreTransform } from "../index/pre_transform.ts";
+import { IndexRefine } from "../index/refine.ts";
 import { IndexIVFPQ, IndexPQ } from "../index/product_quantizer.ts";
 import { IndexIVFScalarQuantizer, IndexScalarQuantizer } from "../index/scalar_quantizer.ts";
 import { Metric } from "../metric.ts";
 import type { ByteWriter } from "./byte_writer.ts";
 import { CHUNK_BYTES, chunkRows, HEADER_DUMMY } from "./faiss_codes.ts";
+import { writePreTransform, writeRefine } from "./faiss_composites.ts";
 import { writeGraph } from "./faiss_hnsw.ts";
 import { writeLists } from "./faiss_lists.ts";
 import { writeIVFPQ, writePQ } from "./faiss_product.ts";
@@ -34,13 +37,17 @@ export async function writeRecord(writer: ByteWriter, index: Index): Promise<voi
       await writeSQ(writer, index);
     } else if (index instanceof IndexIVFScalarQuantizer) {
       await writeIVFSQ(writer, index);
+    } else if (index instanceof IndexPreTransform) {
+      await writePreTransform(writer, index);
+    } else if (index instanceof IndexRefine) {
+      await writeRefine(writer, index);
     } else {
       throw new UnsupportedError(`Cannot write ${index.constructor.name}: it has no file format`);
     }
   });
 }
 
-/** The header of every index. */
+/** Writes what every index starts with. */
 export async function writeHeader(writer: ByteWriter, code: string, index: Index): Promise<void> {
   await writer.text(code);
   await writer.i32(index.d);

@@ -122,6 +122,41 @@ export class CpuFlatStore implements FlatStore {
     return takeRange(out[0]!, lims, runInfo(report));
   }
 
+  async rerank(
+    queries: Float32Array,
+    candidates: BigInt64Array,
+    k: number,
+    how: StoreSearch,
+  ): Promise<Neighbors> {
+    how.signal?.throwIfAborted();
+    if (isShort(candidates.length * this.d)) return this.rerankSync(queries, candidates, k, how);
+    const { record, distances, labels } = this.#prepareRerank(queries, candidates, k, how);
+    const report = await invokeAsync((call) => {
+      return library().symbols.mf_flat_rerank_async(
+        record,
+        queries,
+        candidates,
+        distances,
+        labels,
+        call,
+      );
+    }, how.signal);
+    return { distances, labels, run: runInfo(report) };
+  }
+
+  rerankSync(
+    queries: Float32Array,
+    candidates: BigInt64Array,
+    k: number,
+    how: StoreSearch,
+  ): Neighbors {
+    const { record, distances, labels } = this.#prepareRerank(queries, candidates, k, how);
+    const report = invoke((call) => {
+      return library().symbols.mf_flat_rerank(record, queries, candidates, distances, labels, call);
+    });
+    return { distances, labels, run: runInfo(report) };
+  }
+
   [Symbol.dispose](): void {
     this.#handle.dispose();
   }
@@ -133,6 +168,27 @@ export class CpuFlatStore implements FlatStore {
       distances: new Float32Array(nq * k),
       labels: new BigInt64Array(nq * k),
     };
+  }
+
+  #prepareRerank(
+    queries: Float32Array,
+    candidates: BigInt64Array,
+    k: number,
+    { metric, metricArg }: StoreSearch,
+  ) {
+    const nq = countRows(queries, this.d, "queries");
+    const record = searchRecord({
+      object: this.#handle.object,
+      metric,
+      metricArg,
+      radius: 0,
+      selector: 0,
+      // Candidates of each query.
+      nprobe: countRows(candidates, nq, "candidates"),
+      nq,
+      k,
+    });
+    return { record, distances: new Float32Array(nq * k), labels: new BigInt64Array(nq * k) };
   }
 
   #record(nq: number, k: number, radius: number, how: StoreSearch, selector?: NativeHandle) {

@@ -135,6 +135,10 @@ int32_t mf_flat_search(const mf_search *search, const float *queries, float *dis
 // lims: nq + 1; result: handle for mf_range_take.
 int32_t mf_flat_range_search(const mf_search *search, const float *queries, uint64_t *lims, uint32_t *result,
                              mf_call *call);
+// The k nearest of each query's nprobe candidates, rows by position (-1 is none), compared in double: by
+// distance, then by position.
+int32_t mf_flat_rerank(const mf_search *search, const float *queries, const int64_t *candidates, float *distances,
+                       int64_t *labels, mf_call *call);
 int32_t mf_range_take(uint32_t result, float *distances, int64_t *labels, mf_call *call);
 
 // ---- ivf: inverted lists of rows with ids

@@ -1,0 +1,12 @@
+import type { RunInfo } from "../backend/backend.ts";
+import { joinRuns } from "../linalg/operands.ts";
+
+/** What searches of several indexes ran, as one. */
+export function joinSearches(runs: readonly RunInfo[]): RunInfo {
+  const [first, ...others] = runs as [RunInfo, ...RunInfo[]];
+  return {
+    ...joinRuns(first, ...others),
+    scanned: runs.reduce((sum, run) => sum + run.scanned, 0),
+    recomputed: runs.reduce((sum, run) => sum + run.recomputed, 0),
+  };
+}
