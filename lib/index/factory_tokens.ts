@@ -63,7 +63,7 @@ const indexes: Table = [
 /** What follows `HNSW<M>,` or `HNSW<M>_`. */
 const graphStorages: Table = [
   [/^FlatPanorama\d*$/, "IndexHNSWFlatPanorama"],
-  [SCALAR, "IndexHNSWSQ"],
+  [/^SQ[\da-z_]+$/, "IndexHNSWSQ"],
   [/^PQ\d+(x\d+)?(np)?$/, "IndexHNSWPQ"],
   [/^(\d+|2x\d+)\+PQ\d+$/, "IndexHNSW2Level"],
 ];

@@ -70,7 +70,8 @@ INLINE void decode_ranges(uint32_t bits, const cpu_scalar *scalar, uint32_t d, s
   }
 }
 
-INLINE void decode_halves(uint32_t type, uint32_t d, const uint8_t *codes, uint64_t n, const float *centroid, float *x) {
+INLINE void decode_halves(uint32_t type, uint32_t d, const uint8_t *codes, uint64_t n, const float *centroid,
+                          float *x) {
   for (uint64_t row = 0; row < n; row++, codes += 2 * (size_t)d, x += d) {
     uint32_t j = 0;
     for (; j + LANES <= d; j += LANES) {
@@ -143,6 +144,10 @@ INLINE void direct_codes(uint32_t kind, bool dot, uint32_t nq, const cpu_codec *
       square[r] = (vf)0.0f;
       UNROLL for (uint32_t q = 0; q < nq; q++) sum[r][q] = (vf)0.0f;
     }
+    // Lists come from far.
+    const size_t bytes = 4 * codec->code_size;
+    if (!positions)
+      for (size_t byte = 0; byte < bytes; byte += 64) __builtin_prefetch(rows[0] + CPU_AHEAD / 4 * bytes + byte);
     uint32_t j = 0;
     for (; j + LANES <= d; j += LANES) {
       vf step = (vf)1.0f, start = (vf)0.0f, middle = centroid ? load(centroid + j) : (vf)0.0f;

@@ -33,14 +33,16 @@ final class CodeLists: ListStore<UInt8> {
     try CodeScan(
       codec, lists.count,
       { [self] list in
-        CodeScan.Rows(codes: lists[list].rows.start, ids: UnsafePointer(lists[list].ids.start), count: lists[list].count)
+        let held = lists[list]
+        return CodeScan.Rows(codes: held.rows.start, ids: UnsafePointer(held.ids.start), count: held.count)
       }, segments: segments.start, centroids: isResidual ? UnsafePointer(centroids.start) : nil, request, queries, call)
   }
 }
 
 @_cdecl("mf_lists_create")
 public func listsCreate(
-  _ codec: UInt32, _ nlist: UInt32, _ centroids: UnsafePointer<Float>?, _ out: UnsafeMutablePointer<UInt32>, _ call: Call
+  _ codec: UInt32, _ nlist: UInt32, _ centroids: UnsafePointer<Float>?, _ out: UnsafeMutablePointer<UInt32>,
+  _ call: Call
 ) -> Int32 {
   call.run("create") {
     let codec = try HandleTable.shared.find(codec, Codec.self)

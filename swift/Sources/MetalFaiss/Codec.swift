@@ -70,8 +70,9 @@ final class Codec {
     }
   }
 
-  func decode(_ codes: UnsafePointer<UInt8>, _ n: Int, plus centroid: UnsafePointer<Float>?, _ x: UnsafeMutablePointer<Float>)
-  {
+  func decode(
+    _ codes: UnsafePointer<UInt8>, _ n: Int, plus centroid: UnsafePointer<Float>?, _ x: UnsafeMutablePointer<Float>
+  ) {
     cpu_codec_decode(Engine.shared.kernels, plain, codes, UInt64(n), centroid, x)
   }
 

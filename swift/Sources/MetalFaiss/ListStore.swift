@@ -36,7 +36,8 @@ class ListStore<Element> {
   private func publish(_ list: Int) {
     let held = lists[list]
     segments.start[list] = cpu_segment(
-      rows: UnsafeRawPointer(held.rows.start).assumingMemoryBound(to: Float.self), ids: held.ids.start, count: UInt64(held.count))
+      rows: UnsafeRawPointer(held.rows.start).assumingMemoryBound(to: Float.self), ids: held.ids.start,
+      count: UInt64(held.count))
     directory = nil
   }
 

@@ -187,8 +187,8 @@ final class Search {
     return resolved > 0.004 * scanned + 4096
   }
 
-  /// Writes the mean of some rows, those of a list: 32 are near enough. Answers whether they lie near enough to the origin, for
-  /// what they differ, to be multiplied as they are.
+  /// Writes the mean of some rows of a list, of which 32 are near enough. Answers whether they lie near enough to the
+  /// origin, for what they differ, to be multiplied as they are.
   func setCenter(_ center: UnsafeMutablePointer<Float>, _ base: UnsafePointer<Float>, _ n: Int) -> Bool {
     let kernels = engine.kernels
     let used = min(n, 32)
