@@ -14,6 +14,7 @@ import { CpuFlatStore } from "./flat.ts";
 import { CpuIVFStore } from "./ivf.ts";
 import { createCpuLinalg } from "./linalg/mod.ts";
 import { describeLibrary, setISA, setThreads } from "./native.ts";
+import { residentRows } from "./resident.ts";
 
 export { describeLibrary, type LibraryInfo, setISA, setThreads } from "./native.ts";
 
@@ -47,5 +48,6 @@ export function createCpuBackend(): Backend {
     hamming,
     kmeansUpdate,
     kmeansLeast,
+    residentRows,
   };
 }
