@@ -166,6 +166,33 @@ if (isNative) {
     }
   });
 
+  Deno.test("codes of what a half cannot hold are never found, long rows and others are", async () => {
+    const [d, n] = [1500, 70];
+    const spec: ScalarSpec = {
+      ...{ kind: "sq", d, qtype: QuantizerType.QTfp16, trained: new Float32Array() },
+    };
+    const x = vectors(n, d, 1);
+    for (const row of [3, 64]) x[row * d + 7] = 1e6;
+    using codec = cpu.createCodec(spec);
+    const codes = await codec.encode(x);
+    using ours = cpu.createCodes(spec);
+    using expected = reference.createCodes(spec);
+    for (const store of [ours, expected]) await store.add(codes);
+    for (const metric of [Metric.L2, Metric.InnerProduct]) {
+      for (const nq of [1, 4, 9, 20]) {
+        // Products with the infinity would be ∞ and found first, or −∞, or, with 0, no number.
+        const queries = vectors(nq, d, 2);
+        for (let i = 7; i < queries.length; i += d) queries[i] = i % 2 === 0 ? 0 : -1;
+        const [a, b] = [
+          await ours.search(queries, n, how(metric)),
+          await expected.search(queries, n, how(metric)),
+        ];
+        assert.deepEqual([a.labels, a.distances], [b.labels, b.distances], `${metric}, ${nq}`);
+        assert(!a.labels.includes(3n) && !a.labels.includes(64n));
+      }
+    }
+  });
+
   Deno.test("a search of codes stops when it is aborted", async () => {
     const d = 64;
     const spec = specOf(QuantizerType.QT8bit, d);
