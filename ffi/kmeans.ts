@@ -25,10 +25,24 @@ const least = {
   result: "i32",
 } as const;
 
+const assign = {
+  parameters: [
+    "buffer", // const mf_sizes *sizes
+    "buffer", // const float *x
+    "buffer", // const float *centroids
+    "buffer", // float *distances
+    "buffer", // int64_t *labels
+    "buffer", // mf_call *call
+  ],
+  result: "i32",
+} as const;
+
 /** `mf_kmeans_*`. */
 export const kmeansSymbols = {
   mf_kmeans_update: update,
   mf_kmeans_update_async: nonblocking("mf_kmeans_update", update),
+  mf_kmeans_assign: assign,
+  mf_kmeans_assign_async: nonblocking("mf_kmeans_assign", assign),
   mf_kmeans_least: least,
   mf_kmeans_least_async: nonblocking("mf_kmeans_least", least),
 } as const satisfies Deno.ForeignLibraryInterface;

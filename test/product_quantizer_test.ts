@@ -3,7 +3,8 @@ import type { Backend } from "../lib/backend/backend.ts";
 import { createCpuBackend } from "../lib/backend/cpu/mod.ts";
 import { createReferenceBackend } from "../lib/backend/reference/mod.ts";
 import { ProductQuantizer } from "../lib/codec/product_quantizer.ts";
-import { normals, testEach as testAll } from "./grid.ts";
+import { Metric } from "../lib/metric.ts";
+import { integers, normals, testEach as testAll } from "./grid.ts";
 import { isNative } from "./native.ts";
 
 function testEach(name: string, run: (backend: Backend) => Promise<void>): void {
@@ -219,4 +220,27 @@ Deno.test("cpu backend encodes and decodes product codes as the reference does",
       });
     }
   }
+});
+
+Deno.test("cpu backend compares short rows with centroids as sorting all would", {
+  ignore: !isNative,
+}, async () => {
+  const backend = createCpuBackend();
+  for (const [n, k, d] of [[1, 1, 1], [500, 16, 4], [300, 17, 16], [2500, 70, 3]] as const) {
+    // Of integers sums are exact and ties many.
+    const [x, centroids] = [integers(n, d, 1), integers(k, d, 2)];
+    using rows = await backend.residentRows!(x, d, Metric.L2);
+    const { distances, labels } = await rows!.assign(centroids, Metric.L2);
+    const all = await backend.pairwise(x, centroids, d, Metric.L2, 0);
+    for (let i = 0; i < n; i++) {
+      const row = all.subarray(i * k, (i + 1) * k);
+      const least = row.reduce((a, b) => Math.min(a, b));
+      assert.deepEqual([distances[i], labels[i]], [least, BigInt(row.indexOf(least))]);
+    }
+    await assert.rejects(rows!.assign(centroids, Metric.L2, AbortSignal.abort()), {
+      name: "AbortError",
+    });
+  }
+  assert.equal(await backend.residentRows!(new Float32Array(17), 17, Metric.L2), undefined);
+  assert.equal(await backend.residentRows!(new Float32Array(4), 4, Metric.InnerProduct), undefined);
 });

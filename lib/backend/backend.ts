@@ -324,8 +324,8 @@ export interface Backend {
     d: number,
   ): Promise<Float32Array>;
   /**
-   * Rows kept on the device through the iterations of k-means, or undefined where the
-   * backend cannot compare them by the metric. Backends whose rows are on the host lack it.
+   * Rows kept through the iterations of k-means where comparing them is quickest, or undefined
+   * where a search does it as well, or the backend cannot compare them so by the metric.
    */
   residentRows?(x: Float32Array, d: number, metric: Metric): Promise<ResidentRows | undefined>;
   /** `least[i] = min(least[i], squared L2 of x[i] and center)`. */

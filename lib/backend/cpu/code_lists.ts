@@ -17,7 +17,7 @@ import type {
   ResidualLists,
   StoreSearch,
 } from "../backend.ts";
-import { createCodec, specCodeSize } from "./codec.ts";
+import { createCodec, scanCost, specCodeSize } from "./codec.ts";
 import { runInfo } from "./native.ts";
 import { takeRange } from "./range.ts";
 import { createFilter, createSelector } from "./selector.ts";
@@ -29,6 +29,7 @@ export class CpuCodeLists implements CodeLists {
   readonly codeSize: number;
   readonly nlist: number;
   readonly #handle: NativeHandle;
+  readonly #cost: { code: number; list: number };
   #count = 0;
   // Measured once between changes: reading all of many lists is linear.
   #sizes: Float64Array | undefined;
@@ -36,6 +37,7 @@ export class CpuCodeLists implements CodeLists {
   constructor(spec: CodecSpec, nlist: number, residual?: ResidualLists) {
     this.d = spec.d;
     this.codeSize = specCodeSize(spec);
+    this.#cost = scanCost(spec);
     this.nlist = nlist;
     const centroids = residual?.centroids ?? null;
     if (centroids !== null) checkLength(centroids, nlist * this.d, "centroids");
@@ -191,7 +193,8 @@ export class CpuCodeLists implements CodeLists {
 
   /** Multiply-adds of a search, if rows are spread evenly over the lists. */
   #work(probes: BigInt64Array): number {
-    return probes.length * (this.#count / this.nlist) * this.d;
+    const { code, list } = this.#cost;
+    return probes.length * (this.#count / this.nlist * code + list);
   }
 
   async #change(body: (call: Uint8Array) => Promise<number>): Promise<void> {

@@ -21,6 +21,13 @@ export function specCodeSize(spec: CodecSpec): number {
     : productCodeSize(spec.m, spec.nbits);
 }
 
+/** Multiply-adds, or what takes as long, of a query and one code, and of a query and one list. */
+export function scanCost(spec: CodecSpec): { code: number; list: number } {
+  if (spec.kind === "sq") return { code: spec.d, list: 0 };
+  // A look-up a part, in tables that take as long as comparing the centroids.
+  return { code: spec.m, list: spec.centroids.length };
+}
+
 /** The native codec of a specification. */
 export function createCodec(spec: CodecSpec): NativeHandle {
   const { d } = spec;

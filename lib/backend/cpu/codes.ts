@@ -11,7 +11,7 @@ import { searchRecord } from "../../../ffi/record.ts";
 import type { CodecSpec } from "../../codec/codec.ts";
 import type { IDSelector } from "../../selector.ts";
 import type { CodeStore, Neighbors, RangeNeighbors, StoreSearch } from "../backend.ts";
-import { createCodec, specCodeSize } from "./codec.ts";
+import { createCodec, scanCost, specCodeSize } from "./codec.ts";
 import { runInfo } from "./native.ts";
 import { takeRange } from "./range.ts";
 import { createFilter, createSelector } from "./selector.ts";
@@ -22,11 +22,13 @@ export class CpuCodeStore implements CodeStore {
   readonly d: number;
   readonly codeSize: number;
   readonly #handle: NativeHandle;
+  readonly #cost: { code: number; list: number };
   #count = 0;
 
   constructor(spec: CodecSpec) {
     this.d = spec.d;
     this.codeSize = specCodeSize(spec);
+    this.#cost = scanCost(spec);
     using codec = createCodec(spec);
     const { object } = codec;
     this.#handle = new NativeHandle("store of codes", (out, call) => {
@@ -96,7 +98,7 @@ export class CpuCodeStore implements CodeStore {
 
   async search(queries: Float32Array, k: number, how: StoreSearch): Promise<Neighbors> {
     how.signal?.throwIfAborted();
-    if (isShort(queries.length * this.#count)) return this.searchSync(queries, k, how);
+    if (isShort(this.#work(queries))) return this.searchSync(queries, k, how);
     using selector = createFilter(how.selector);
     const { record, distances, labels } = this.#prepare(queries, k, how, selector);
     const report = await invokeAsync((call) => {
@@ -126,7 +128,7 @@ export class CpuCodeStore implements CodeStore {
     const lims = new BigUint64Array(nq + 1);
     const out = new Uint32Array(1);
     const { symbols } = library();
-    const report = isShort(queries.length * this.#count)
+    const report = isShort(this.#work(queries))
       ? invoke((call) => symbols.mf_codes_range_search(record, queries, lims, out, call))
       : await invokeAsync((call) => {
         return symbols.mf_codes_range_search_async(record, queries, lims, out, call);
@@ -136,6 +138,11 @@ export class CpuCodeStore implements CodeStore {
 
   [Symbol.dispose](): void {
     this.#handle.dispose();
+  }
+
+  /** Multiply-adds of a search. */
+  #work(queries: Float32Array): number {
+    return queries.length / this.d * (this.#count * this.#cost.code + this.#cost.list);
   }
 
   #prepare(queries: Float32Array, k: number, how: StoreSearch, selector?: NativeHandle) {

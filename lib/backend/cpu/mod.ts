@@ -15,6 +15,7 @@ import { CpuHNSWStore } from "./hnsw.ts";
 import { CpuIVFStore } from "./ivf.ts";
 import { createCpuLinalg } from "./linalg/mod.ts";
 import { describeLibrary, setISA, setThreads } from "./native.ts";
+import { residentRows } from "./resident.ts";
 
 export { describeLibrary, type LibraryInfo, setISA, setThreads } from "./native.ts";
 
@@ -49,5 +50,6 @@ export function createCpuBackend(): Backend {
     hamming,
     kmeansUpdate,
     kmeansLeast,
+    residentRows,
   };
 }

@@ -62,6 +62,49 @@ public func kmeansUpdate(
   }
 }
 
+@_cdecl("mf_kmeans_assign")
+public func kmeansAssign(
+  _ sizes: UnsafePointer<mf_sizes>, _ x: UnsafePointer<Float>?, _ centroids: UnsafePointer<Float>?,
+  _ distances: UnsafeMutablePointer<Float>?, _ labels: UnsafeMutablePointer<Int64>?, _ call: Call
+) -> Int32 {
+  call.run("assign") {
+    let n = try count(sizes.pointee.nx, "nx")
+    let k = try count(sizes.pointee.ny, "ny", atLeast: 1)
+    let d = try count(sizes.pointee.d, "d", atLeast: 1)
+    guard k <= 1 << 24, d <= 1 << 20 else { throw Failure.value("\(k) centroids of \(d) numbers are too many") }
+    guard n > 0, let x, let centroids, let distances, let labels else { return }
+    // A product quantizer of one part.
+    var part = cpu_pq()
+    (part.d, part.dsub, part.m, part.ksub) = (UInt32(d), UInt32(d), 1, UInt32(k))
+    part.centroids = centroids
+    var columns = Memory<Float>()
+    try columns.reserve((k + 15) / 16 * 16 * d, used: 0)
+    defer { columns.release() }
+    cpu_pq_prepare(&part, columns.start)
+    let engine = Engine.shared
+    let nearest = engine.kernels.pointee.pq.pointee.nearest!
+    let block = 2048
+    let threads = withUnsafePointer(to: part) { part in
+      engine.pool.forEach((n + block - 1) / block, parallel: n * k * d > 100_000) { item, _ in
+        if call.isCancelled { return }
+        for i in item * block..<min(n, (item + 1) * block) {
+          let row = x + i * d
+          let label = min(Int(nearest(part, 0, row)), k - 1)
+          var sum: Float = 0
+          for j in 0..<d {
+            let apart = row[j] - centroids[label * d + j]
+            sum += apart * apart
+          }
+          labels[i] = Int64(label)
+          distances[i] = sum
+        }
+      }
+    }
+    try call.throwIfCancelled()
+    call.pointee.threads = UInt32(threads)
+  }
+}
+
 @_cdecl("mf_kmeans_least")
 public func kmeansLeast(
   _ sizes: UnsafePointer<mf_sizes>, _ x: UnsafePointer<Float>?, _ center: UnsafePointer<Float>?,

@@ -245,6 +245,10 @@ int32_t mf_distance_hamming(const mf_sizes *sizes, const uint8_t *x, const uint8
 // A row of means whose weight is 0 is left as it was.
 int32_t mf_kmeans_update(const mf_sizes *sizes, const float *x, const int64_t *assign, const float *weights,
                          float *means, mf_call *call);
+// The nearest of centroids, ny × d, to each row by squared L2, in float; ties take the lower. For short rows: all
+// numbers of a few centroids stay in registers.
+int32_t mf_kmeans_assign(const mf_sizes *sizes, const float *x, const float *centroids, float *distances,
+                         int64_t *labels, mf_call *call);
 // least[i] = min(least[i], squared L2 of x[i] and center).
 int32_t mf_kmeans_least(const mf_sizes *sizes, const float *x, const float *center, float *least, mf_call *call);
 
