@@ -151,11 +151,11 @@ export async function writeGraph(writer: ByteWriter, index: IndexHNSWFlat): Prom
   await writer.u64(sizes.length);
   await writer.bytes(sizes);
   await writer.u64(levels.length);
-  for (const level of levels) await writer.i32(level + 1);
-  await writer.u64(levels.length + 1);
-  let offset = 0;
-  await writer.u64(offset);
-  for (const level of levels) await writer.u64(offset += M * (level + 2));
+  await writer.bytes(Int32Array.from(levels, (level) => level + 1));
+  const offsets = new BigUint64Array(levels.length + 1);
+  levels.forEach((level, i) => offsets[i + 1] = offsets[i]! + BigInt(M * (level + 2)));
+  await writer.u64(offsets.length);
+  await writer.bytes(offsets);
   await writer.u64(links.length);
   await writer.bytes(links);
   await writer.i32(entry);

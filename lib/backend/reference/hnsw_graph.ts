@@ -28,6 +28,12 @@ function byKey(to?: number): (a: Candidate, b: Candidate) => number {
   return (a, b) => a.key === b.key ? (a.node ^ ties) - (b.node ^ ties) : a.key < b.key ? -1 : 1;
 }
 
+/** Adds the nearest candidates, covered by others or not, up to a number of links. */
+function fill(candidates: Candidate[], kept: number[], wanted: number): number[] {
+  const others = candidates.map(({ node }) => node).filter((node) => !kept.includes(node));
+  return [...kept, ...others.slice(0, Math.max(0, wanted - kept.length))];
+}
+
 /** A hierarchical navigable small world: per node and level a list of nodes, without their rows. */
 export class Graph {
   readonly #m: number;
@@ -144,7 +150,9 @@ export class Graph {
         if (mate === node || this.#levelOf(mate) < at) continue;
         found.push({ node: mate, key: key(mate) });
       }
-      plan[at] = this.#choose(found.sort(target.order).slice(0, ef), [], this.#m);
+      const candidates = found.sort(target.order).slice(0, ef);
+      const chosen = this.#choose(candidates, [], this.#m);
+      plan[at] = at > 0 ? chosen : fill(candidates, chosen, Math.floor(this.#m / 2));
     }
     return plan;
   }
@@ -209,9 +217,7 @@ export class Graph {
     }
     // As many links as before, or the graph thins out; first those that no other covers.
     const wanted = Math.max(links.length, this.#m);
-    const chosen = this.#choose(found, kept, wanted);
-    const others = found.map((other) => other.node).filter((other) => !chosen.includes(other));
-    return [...chosen, ...others].slice(0, wanted);
+    return fill(found, this.#choose(found, kept, wanted), wanted);
   }
 
   /** Drops nodes that {@linkcode unlink} left without links; later ones move down. */

@@ -104,7 +104,7 @@ final class HNSW {
     for (i, node) in mates.enumerated() { rows[i + 1] = rows[i] + Int(levels.start[Int(node)]) + 1 }
     var links = [UInt32](repeating: CPU_NO_NODE, count: rows[mates.count] * m)
     let graph = self.graph
-    let (efOfPlan, size) = (UInt32(ef), m)
+    let (efOfPlan, size) = (UInt32(min(ef, count)), m)
     var done = try links.withUnsafeMutableBufferPointer { links in
       try walk(mates.count) { at, walker in
         withUnsafePointer(to: graph) { graph in
