@@ -28,9 +28,6 @@ const SIZES = LISTS + 32;
 // Of the sparse one, whose quantizer has 5 rows.
 const SPARSE = QUANTIZER + 45 + 4 * 15 + 9 + 32;
 
-// Of product quantizers: d, M, nbits and the number of centroids of a flat index, and its codes.
-const PRODUCT = 37;
-const CODES = PRODUCT + 32 + 4 * 8 * 3;
 // Of flat scalar-quantized ones.
 const QTYPE = 37;
 const RANGE = 41;
@@ -39,6 +36,9 @@ const CODE_SIZE = 57;
 const TRAINED = 65;
 // Of the one with lists, after ranges of 3 dimensions: its second code size, and by_residual.
 const SQ_LISTS = DIRECT_MAP + 9 + 36 + 24;
+// Of product quantizers: d, M, nbits and the number of centroids of a flat index, and its codes.
+const PRODUCT = 37;
+const CODES = PRODUCT + 32 + 4 * 8 * 3;
 
 type Patch = (view: DataView) => void;
 

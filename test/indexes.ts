@@ -69,8 +69,11 @@ export async function everyKind(backend: Backend): Promise<Map<string, Index>> {
     index.ownFields = true;
     await index.addWithIds(x, ids);
   }
-  await addScalar(kinds, x, d, backend);
-  await addProduct(kinds, x, d, backend);
+  // There are no codes on the GPU.
+  if (backend.name !== "gpu") {
+    await addScalar(kinds, x, d, backend);
+    await addProduct(kinds, x, d, backend);
+  }
   kinds.set("map", map).set("map2 of IVF", map2);
   for (const [name, index] of await compositeKinds(backend)) kinds.set(name, index);
   return kinds;
