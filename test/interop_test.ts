@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import type { Index } from "../lib/index/index.ts";
 import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "../lib/index/flat.ts";
 import { IndexHNSWFlat } from "../lib/index/hnsw.ts";
@@ -15,66 +14,11 @@ import {
 } from "../lib/io/mod.ts";
 import { Metric, metricName } from "../lib/metric.ts";
 import { numbers } from "./indexes.ts";
+import { assertFinds, assertWithin, python } from "./interop_files.ts";
 
 const K = 10;
-const TOLERANCE = 1e-5;
 // FAISS sums in single precision: an inner product near 0 keeps the error of its terms.
-const CANCELLATION = 2e-6;
-
-/** Runs a script of test/interop with the Python that has faiss. */
-async function python(script: string, directory: string): Promise<void> {
-  const path = fileURLToPath(new URL("../.venv/bin/python", import.meta.url));
-  try {
-    await Deno.stat(path);
-  } catch {
-    throw new Error("Cannot compare with FAISS: run `deno task venv` first");
-  }
-  const { success, stderr } = await new Deno.Command(path, {
-    args: [fileURLToPath(new URL(`interop/${script}`, import.meta.url)), directory],
-    env: { OMP_NUM_THREADS: "1" },
-    stdout: "null",
-  }).output();
-  assert(success, new TextDecoder().decode(stderr));
-}
-
-function near(a: number, b: number): boolean {
-  return Math.abs(a - b) <= TOLERANCE * Math.abs(b) + CANCELLATION;
-}
-
-/** Distances agree everywhere; labels too, except among neighbours that are as near. */
-async function assertFinds(index: Index, queries: Float32Array, path: string): Promise<void> {
-  const found = await index.search(queries, K);
-  const distances = (await readNpy(`${path}.D.npy`)).data as Float32Array;
-  const labels = (await readNpy(`${path}.I.npy`)).data as BigInt64Array;
-  assert.equal(found.distances.length, distances.length);
-  distances.forEach((distance, i) => {
-    const what = `${path}: query ${Math.floor(i / K)}, place ${i % K}`;
-    assert(near(found.distances[i]!, distance), `${what}: ${found.distances[i]}, not ${distance}`);
-    if (found.labels[i] === labels[i]) return;
-    const row = i - i % K;
-    const tied = distances.subarray(row, row + K).filter((other) => near(other, distance)).length;
-    assert(tied > 1 || i % K === K - 1, `${what}: ${found.labels[i]}, not ${labels[i]}`);
-  });
-}
-
-/** The same labels are within the radius, except those just at it. */
-async function assertWithin(index: Index, queries: Float32Array, path: string): Promise<void> {
-  const radius = Number((await readNpy(`${path}.radius.npy`)).data[0]);
-  const lims = (await readNpy(`${path}.lims.npy`)).data;
-  const labels = (await readNpy(`${path}.within.npy`)).data as BigInt64Array;
-  const found = await index.rangeSearch(queries, radius);
-  assert.equal(found.lims.length, lims.length);
-  for (let query = 0; query + 1 < lims.length; query++) {
-    const theirs = new Set(labels.subarray(Number(lims[query]), Number(lims[query + 1])));
-    const [start, end] = [Number(found.lims[query]), Number(found.lims[query + 1])];
-    const what = `${path}: query ${query} within ${radius}`;
-    assert(Math.abs(end - start - theirs.size) <= 1, `${what}: ${end - start} of ${theirs.size}`);
-    for (let i = start; i < end; i++) {
-      const expected = theirs.has(found.labels[i]!) || near(found.distances[i]!, radius);
-      assert(expected, `${what}: ${found.labels[i]}`);
-    }
-  }
-}
+const tolerance = { relative: 1e-5, absolute: 2e-6 };
 
 Deno.test("files written by faiss are read, and give its labels and distances", async () => {
   const directory = await Deno.makeTempDir();
@@ -86,9 +30,9 @@ Deno.test("files written by faiss are read, and give its labels and distances", 
     const path = `${directory}/${name}`;
     using index = await readIndex(`${path}.faiss`);
     const queries = await readNpy(`${directory}/${name.split("_")[0]}.npy`);
-    await assertFinds(index, queries.data as Float32Array, path);
+    await assertFinds(index, queries.data as Float32Array, path, tolerance);
     if (index.ntotal >= K && !name.includes("HNSW")) {
-      await assertWithin(index, queries.data as Float32Array, path);
+      await assertWithin(index, queries.data as Float32Array, path, tolerance);
     }
     // Ours drops direct maps, and an nprobe above nlist.
     if (/array|hashtable|all$/.test(name)) continue;
@@ -160,7 +104,7 @@ Deno.test("files written here are read by faiss and numpy, and give our results"
   await python("read_ours.py", directory);
   for (const [name, index] of indexes) {
     const path = `${directory}/${name}`;
-    if (index.isTrained) await assertFinds(index, queries, path);
+    if (index.isTrained) await assertFinds(index, queries, path, tolerance);
     assert.deepEqual(await Deno.readFile(`${path}.again`), await Deno.readFile(`${path}.faiss`));
     if (index instanceof IndexIVFFlat && !index.ownFields) index.quantizer.dispose();
     index.dispose();

@@ -39,15 +39,16 @@ Deno.test("files with transforms written by faiss are read, and give its labels 
     const path = `${directory}/${name}`;
     using index = await readIndex(`${path}.faiss`);
     await assertFinds(index, queries, path, tolerance);
-    await assertWithin(index, queries, path, tolerance);
+    const bytes = await serializeIndex(index);
     // Ours repeats the p of Lp.
-    if (name === "lp") continue;
-    assert.deepEqual(await serializeIndex(index), await Deno.readFile(`${path}.faiss`), name);
+    if (name !== "lp") assert.deepEqual(bytes, await Deno.readFile(`${path}.faiss`), name);
+    if (index instanceof IndexRefine && index.metric === Metric.InnerProduct) index.kFactor = 1;
+    await assertWithin(index, queries, path, tolerance);
   }
 });
 
 Deno.test("indexFactory() makes what faiss makes, byte by byte", async () => {
-  assert.equal(strings.size, 56);
+  assert.equal(strings.size, 70);
   for (const [name, string] of strings) {
     using index = indexFactory(D, string, metricOf(name));
     const theirs = await Deno.readFile(`${directory}/${name}.untrained`);
@@ -62,7 +63,7 @@ Deno.test("indexFactory() makes what faiss makes, byte by byte", async () => {
 Deno.test("training gives what faiss's training gives, where it does not depend on chance", async () => {
   let compared = 0;
   for (const [name, string] of strings) {
-    if (/ITQ|OPQ|IVF|IDMap/.test(string)) continue;
+    if (/ITQ|OPQ|IVF|IDMap|SQ/.test(string)) continue;
     using index = indexFactory(D, string, metricOf(name));
     await index.train(x);
     await index.add(x);

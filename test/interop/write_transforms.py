@@ -29,6 +29,9 @@ def save(name, index):
     np.save(f"{path}.D.npy", distances)
     np.save(f"{path}.I.npy", labels)
     radius = np.median(distances[:, k // 2])
+    if index.metric_type == faiss.METRIC_INNER_PRODUCT and hasattr(index, "k_factor"):
+        # faiss multiplies the radius, which finds less by similarities; ours divides it.
+        index.k_factor = 1
     lims, _, within = index.range_search(queries, float(radius))
     np.save(f"{path}.radius.npy", radius)
     np.save(f"{path}.lims.npy", lims)
@@ -64,6 +67,13 @@ strings = [
     "IDMap,PCA8,Flat",
     "IDMap2,HR,Flat",
     "IDMap2,PCA4,Flat,RFlat",
+    "PCA8,SQ8",
+    "PCAR8,IVF8,SQfp16",
+    "IVF8,SQ8,RFlat",
+    "Flat,Refine(SQ8)",
+    "IDMap2,RR,PQ4x4",
+    "OPQ4_8,PQ4x4",
+    "OPQ4_8,IVF8,PQ4x4,RFlat",
 ]
 
 for metric, suffix in [(faiss.METRIC_L2, "L2"), (faiss.METRIC_INNER_PRODUCT, "IP")]:
@@ -74,8 +84,12 @@ for metric, suffix in [(faiss.METRIC_L2, "L2"), (faiss.METRIC_INNER_PRODUCT, "IP
         index = faiss.index_factory(d, string, metric)
         faiss.write_index(index, f"{directory}/{name}.untrained")
         if "OPQ" in string:
-            opq = faiss.downcast_VectorTransform(index.chain.at(0))
+            chain = index.base_index if "RFlat" in string else index
+            opq = faiss.downcast_VectorTransform(faiss.downcast_index(chain).chain.at(0))
             opq.niter, opq.niter_pq_0 = 3, 5
+        if "PQ" in string and "RFlat" in string:
+            # Codes of few bits tie: those at the end of the candidates are any of them.
+            index.k_factor = 20
         index.train(x)
         if string.startswith("IDMap"):
             index.add_with_ids(x, rng.permutation(9 * n)[:n].astype("int64"))
