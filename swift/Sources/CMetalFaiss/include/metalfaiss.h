@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-#define MF_ABI_VERSION 3
+#define MF_ABI_VERSION 4
 
 typedef enum mf_status {
   MF_OK = 0,
