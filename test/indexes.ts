@@ -40,6 +40,30 @@ export async function ivf(
   return index;
 }
 
+/** Whether a backend has a kind of index: a GPU has no graphs and no codes. */
+export function isThere(kind: string, { name }: Backend): boolean {
+  return name !== "gpu" || !/graph|\b[PS]Q/.test(kind);
+}
+
+async function addGraphs(
+  kinds: Map<string, Index>,
+  backend: Backend,
+  x: Float32Array,
+  d: number,
+): Promise<void> {
+  const graph = new IndexHNSWFlat(d, 2, Metric.L2, { backend });
+  const graphIP = new IndexHNSWFlat(d, 4, Metric.InnerProduct, { backend });
+  const quantizer = new IndexHNSWFlat(d, 2, Metric.L2, { backend });
+  for (const index of [graph, graphIP]) await index.add(x);
+  await quantizer.add(x.subarray(0, 4 * d));
+  const lists = new IndexIVFFlat(quantizer, d, 4);
+  lists.ownFields = true;
+  await lists.add(x);
+  graph.hnsw.efSearch = 7;
+  kinds.set("graph", graph).set("graph IP", graphIP).set("IVF graph", lists);
+  kinds.set("graph empty", new IndexHNSWFlat(d, 3, Metric.Cosine, { backend }));
+}
+
 /** One index of each kind that files can hold, by name. The caller disposes of them. */
 export async function everyKind(backend: Backend): Promise<Map<string, Index>> {
   const d = 3;
@@ -64,21 +88,7 @@ export async function everyKind(backend: Backend): Promise<Map<string, Index>> {
   untrained.ownFields = true;
   kinds.set("IVF full", full).set("IVF sparse", sparse).set("IVF untrained", untrained);
 
-  const graph = new IndexHNSWFlat(d, 2, Metric.L2, { backend });
-  const graphIP = new IndexHNSWFlat(d, 4, Metric.InnerProduct, { backend });
-  for (const index of [graph, graphIP]) await index.add(x);
-  graph.hnsw.efSearch = 7;
-  kinds.set("graph", graph).set("graph IP", graphIP);
-  kinds.set("graph empty", new IndexHNSWFlat(d, 3, Metric.Cosine, { backend }));
-  const walked = new IndexIVFFlat(new IndexHNSWFlat(d, 2, Metric.L2, { backend }), d, 4);
-  walked.ownFields = true;
-  await walked.quantizer.add(x.subarray(0, 4 * d));
-  const found = new IndexIVFFlat(walked.quantizer, d, 4);
-  walked.ownFields = false;
-  walked.dispose();
-  found.ownFields = true;
-  await found.add(x);
-  kinds.set("IVF graph", found);
+  if (isThere("graph", backend)) await addGraphs(kinds, backend, x, d);
 
   const map = new IndexIDMap(new IndexFlatL2(d, { backend }));
   const map2 = new IndexIDMap2(await ivf(backend, x, d, 4));
@@ -86,8 +96,7 @@ export async function everyKind(backend: Backend): Promise<Map<string, Index>> {
     index.ownFields = true;
     await index.addWithIds(x, ids);
   }
-  // There are no codes on the GPU.
-  if (backend.name !== "gpu") {
+  if (isThere("SQ", backend)) {
     await addScalar(kinds, x, d, backend);
     await addProduct(kinds, x, d, backend);
   }

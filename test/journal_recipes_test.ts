@@ -67,8 +67,9 @@ Deno.test("A2 tells what is missing from what is wrong", async () => {
   assert.ok(rows.every(({ valid }) => valid));
   const cell = (name: RegExp) => rows.find(({ shape }) => name.test(shape))!;
   assert.equal(cell(/^Exact search/).findings.holds, 1);
-  assert.deepEqual([cell(/HNSW/).findings.holds, cell(/HNSW/).valid], [0, true]);
-  assert.match(cell(/HNSW/).note, /UnsupportedError: .*HNSW16/);
+  assert.equal(cell(/HNSW/).findings.holds, 1);
+  assert.deepEqual([cell(/binary/).findings.holds, cell(/binary/).valid], [0, true]);
+  assert.match(cell(/binary/).note, /RangeError: .*BFlat/);
   assert.match(cell(/on the GPU, with/).note, /DeviceError: it needs a GPU/);
   const { outcome, basis, text } = verdictOf(findExperiment("A2")!, rows, context);
   assert.deepEqual([outcome, basis], ["not testable", "result"]);
@@ -89,14 +90,14 @@ Deno.test("A2 tells what is missing from what is wrong", async () => {
 });
 
 Deno.test("featureTable() has a column a library, and invents no cells", async () => {
-  const features = () => Promise.resolve({ hnsw: { holds: true, note: "" } });
+  const features = () => Promise.resolve({ binary: { holds: true, note: "" } });
   const rivals = [{ ...wrongRival(), features, library: "FAISS 9" }];
   const rows = await rowsOf("A2", { ...context, rivals });
   const table = featureTable(rows);
-  const hnsw = table.find(({ feature }) => /HNSW/.test(feature!))!;
-  assert.equal(hnsw["FAISS 9"], "yes");
-  assert.match(hnsw.metalfaiss!, /^no \(UnsupportedError/);
-  assert.equal(hnsw.SwiftFaiss, "not testable here");
+  const binary = table.find(({ feature }) => /binary/.test(feature!))!;
+  assert.equal(binary["FAISS 9"], "yes");
+  assert.match(binary.metalfaiss!, /^no \(RangeError/);
+  assert.equal(binary.SwiftFaiss, "not testable here");
   assert.equal(table[0]!["FAISS 9"], "not probed here");
   assert.equal(featureTable(await rowsOf("A2"))[0]!.FAISS, "not probed here");
 });

@@ -69,6 +69,6 @@ export function createGpuBackend(
 
 function noCodes(): never {
   throw new UnsupportedError(
-    "Cannot make codes on the gpu backend: use the cpu backend, or an index of whole vectors",
+    "Cannot make codes on a GPU: use the cpu backend, or an index of whole vectors",
   );
 }
