@@ -21,7 +21,7 @@ import { sequenceSymbols } from "./sequence.ts";
 import { nonblocking } from "./symbol.ts";
 
 /** `MF_ABI_VERSION` of the header that the tables were written from. */
-export const ABI_VERSION = 4;
+export const ABI_VERSION = 5;
 
 const versionSymbols = {
   mf_abi_version: { parameters: [], result: "u32" },

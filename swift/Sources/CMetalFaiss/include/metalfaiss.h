@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-#define MF_ABI_VERSION 4
+#define MF_ABI_VERSION 5
 
 typedef enum mf_status {
   MF_OK = 0,
