@@ -9,6 +9,7 @@ import type { Metric } from "../metric.ts";
 import type { Index, IndexOptions } from "./index.ts";
 import type { IndexIVF } from "./ivf.ts";
 import { IndexIVFPQ, IndexPQ } from "./product_quantizer.ts";
+import { IndexIVFRaBitQ, IndexRaBitQ } from "./rabitq.ts";
 import { IndexIVFScalarQuantizer, IndexScalarQuantizer } from "./scalar_quantizer.ts";
 
 /** Bits of a part's number where the token has none. */
@@ -16,6 +17,9 @@ const NBITS = 8;
 
 /** `PQ<M>`, `PQ<M>x<nbits>`; `np` is FAISS's for training that is never done here. */
 const PRODUCT = /^PQ(\d+)(?:x(\d+))?(?:np)?$/;
+
+/** `RaBitQ`, or with the bits of a number after it. */
+const RABITQ = /^RaBitQ([1-9])?$/;
 
 /** Scalar quantizers by their tokens: `SQ8`, `SQfp16` … */
 const SCALAR: ReadonlyMap<string, QuantizerType> = new Map(
@@ -26,7 +30,7 @@ const SCALAR: ReadonlyMap<string, QuantizerType> = new Map(
 
 /** Whether a token is of codes that are there. */
 export function isCodes(token: string): boolean {
-  return SCALAR.has(token) || PRODUCT.test(token);
+  return SCALAR.has(token) || PRODUCT.test(token) || RABITQ.test(token);
 }
 
 /** The index that a token of codes makes. */
@@ -38,6 +42,8 @@ export function makeCodes(
 ): Index | undefined {
   const scalar = SCALAR.get(token);
   if (scalar !== undefined) return new IndexScalarQuantizer(d, scalar, metric, options);
+  const rabitq = RABITQ.exec(token);
+  if (rabitq !== null) return new IndexRaBitQ(d, metric, Number(rabitq[1] ?? 1), options);
   const product = PRODUCT.exec(token);
   if (product === null) return undefined;
   return new IndexPQ(d, Number(product[1]), Number(product[2] ?? NBITS), metric, options);
@@ -55,6 +61,10 @@ export function makeIVFCodes(
   const scalar = SCALAR.get(token);
   if (scalar !== undefined) {
     return new IndexIVFScalarQuantizer(quantizer(), d, nlist, scalar, metric, options);
+  }
+  const rabitq = RABITQ.exec(token);
+  if (rabitq !== null) {
+    return new IndexIVFRaBitQ(quantizer(), d, nlist, metric, Number(rabitq[1] ?? 1), options);
   }
   const product = PRODUCT.exec(token);
   if (product === null) return undefined;

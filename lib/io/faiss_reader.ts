@@ -13,6 +13,7 @@ import { chunkRows, MAX_DIMENSION, UNAVAILABLE } from "./faiss_codes.ts";
 import { readGraph } from "./faiss_hnsw.ts";
 import { type ListsExpected, readLists, skipDirectMap } from "./faiss_lists.ts";
 import { readIVFPQ, readPQ } from "./faiss_product.ts";
+import { readFlatRaBitQ, readIVFRaBitQ } from "./faiss_rabitq.ts";
 import { readIVFSQ, readSQ } from "./faiss_scalar.ts";
 
 // Lists of an untrained index take memory with no bytes behind them.
@@ -66,6 +67,12 @@ export async function readRecord(place: Place): Promise<Index> {
       return await readIVFSQ(place);
     case "IHNf":
       return await readHNSW(place);
+    case "Ixrq":
+    case "Ixrr":
+      return await readFlatRaBitQ(place, code === "Ixrr");
+    case "Iwrq":
+    case "Iwrr":
+      return await readIVFRaBitQ(place, code === "Iwrr");
     case "IxMp":
     case "IxM2":
       if (place.positions !== undefined) {

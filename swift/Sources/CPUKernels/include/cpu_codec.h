@@ -9,6 +9,8 @@
 typedef enum cpu_codec_kind {  // as mf_codec_kind
   CPU_CODEC_SCALAR = 0,
   CPU_CODEC_PRODUCT = 1,
+  CPU_CODEC_RABITQ = 8,
+  CPU_CODEC_SIGNS = 9,
 } cpu_codec_kind;
 
 typedef enum cpu_scalar_type {  // as faiss's QuantizerType
@@ -33,6 +35,7 @@ typedef struct cpu_scalar {
 } cpu_scalar;
 
 struct cpu_pq;
+struct cpu_rabitq;
 
 typedef struct cpu_codec {
   uint32_t kind;  // cpu_codec_kind
@@ -40,6 +43,7 @@ typedef struct cpu_codec {
   size_t code_size;
   cpu_scalar scalar;
   const struct cpu_pq *product;
+  const struct cpu_rabitq *rabitq;  // of signs too
 } cpu_codec;
 
 struct cpu_kernels;
