@@ -45,6 +45,7 @@ export { createGpuBackend, type GpuBackendOptions } from "./lib/backend/gpu/mod.
 export { createReferenceBackend } from "./lib/backend/reference/mod.ts";
 export { backend, useBackend } from "./lib/backend/select.ts";
 export type { Codec, CodecSpec, ProductSpec, ScalarSpec } from "./lib/codec/codec.ts";
+export { RaBitQuantizer, type RaBitQuantizerOptions } from "./lib/codec/rabitq.ts";
 export { QuantizerType, RangeStat } from "./lib/codec/quantizer_type.ts";
 export { ScalarQuantizer, type ScalarQuantizerOptions } from "./lib/codec/scalar_quantizer.ts";
 export type { MimeBundle } from "./lib/display.ts";
@@ -95,6 +96,7 @@ export {
   type IVFFastScanOptions,
 } from "./lib/index/fast_scan.ts";
 export { IndexIVFPQ, IndexPQ } from "./lib/index/product_quantizer.ts";
+export { IndexIVFRaBitQ, IndexRaBitQ } from "./lib/index/rabitq.ts";
 export { deviceTopkMerge, hostTopkMerge } from "./lib/index/topk_merge.ts";
 export {
   deserializeIndex,

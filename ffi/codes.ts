@@ -13,6 +13,18 @@ const encode = {
   result: "i32",
 } as const;
 
+const encodeAbout = {
+  parameters: [
+    "u32", // uint32_t codec
+    "f64", // double n
+    "buffer", // const float *x
+    "buffer", // const float *about
+    "buffer", // uint8_t *codes
+    "buffer", // mf_call *call
+  ],
+  result: "i32",
+} as const;
+
 const decode = {
   parameters: [
     "u32", // uint32_t codec
@@ -153,6 +165,8 @@ export const codesSymbols = {
   },
   mf_codec_encode: encode,
   mf_codec_encode_async: nonblocking("mf_codec_encode", encode),
+  mf_codec_encode_about: encodeAbout,
+  mf_codec_encode_about_async: nonblocking("mf_codec_encode_about", encodeAbout),
   mf_codec_decode: decode,
   mf_codec_decode_async: nonblocking("mf_codec_decode", decode),
   mf_codes_create: {

@@ -25,7 +25,7 @@ export interface RunInfo extends Execution {
 export interface StoreSearch {
   /** Metric of the search. */
   metric: Metric;
-  /** `p` of {@linkcode Metric.Lp}; 0 otherwise. */
+  /** `p` of {@linkcode Metric.Lp}; of RaBitQ's codes how a query is rounded; 0 otherwise. */
   metricArg: number;
   /** Rows that may be returned. */
   selector?: IDSelector | undefined;
@@ -140,8 +140,12 @@ export interface IVFStore extends InvertedLists {
 
 /** A codec that a backend runs. */
 export interface BackendCodec extends Disposable {
-  /** Codes of `n × d` vectors. Refuses NaN and infinities. */
-  encode(x: Float32Array): Promise<Uint8Array>;
+  /**
+   * Codes of `n × d` vectors. Refuses NaN and infinities.
+   *
+   * @param about Of RaBitQ, what each code is about, `n × d`.
+   */
+  encode(x: Float32Array, about?: Float32Array): Promise<Uint8Array>;
   /** The vectors that codes stand for. */
   decode(codes: Uint8Array): Promise<Float32Array>;
 }

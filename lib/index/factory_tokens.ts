@@ -29,7 +29,6 @@ const ivfCodes: Table = [
   [new RegExp(`^PLSQ\\d+x${STAGES}${ADDITIVE_NORM}$`), "IndexIVFProductLocalSearchQuantizer"],
   [new RegExp(`^(P?RQ|P?LSQ)[\\dx]+x4fsr?(_\\d+)?${ADDITIVE_NORM}$`), "IndexIVFFastScan"],
   [/^SH\d*[gcm]?$/, "IndexIVFSpectralHash"],
-  [/^RaBitQ[1-9]?$/, "IndexIVFRaBitQ"],
   [/^RaBitQfs[1-9]?(_\d+)?$/, "IndexIVFRaBitQFastScan"],
   [/^EDEN[1-8]?(BIASED|BIAS)?$/, "IndexIVFEDEN"],
 ];
@@ -49,7 +48,6 @@ const indexes: Table = [
   [new RegExp(`^PRQ\\d+x${STAGES}${ADDITIVE_NORM}$`), "IndexProductResidualQuantizer"],
   [new RegExp(`^PLSQ\\d+x${STAGES}${ADDITIVE_NORM}$`), "IndexProductLocalSearchQuantizer"],
   [new RegExp(`^(P?RQ|P?LSQ)[\\dx]+x4fs(_\\d+)?${ADDITIVE_NORM}$`), "IndexFastScan"],
-  [/^RaBitQ[1-9]?$/, "IndexRaBitQ"],
   [/^RaBitQfs[1-9]?(_\d+)?$/, "IndexRaBitQFastScan"],
   [/^EDEN[1-8]?(BIASED|BIAS)?$/, "IndexEDEN"],
   [/^NSG\d*(_.+)?$/, "IndexNSG"],

@@ -40,6 +40,10 @@ export interface SearchParameters {
   nprobe?: number | undefined;
   /** Vectors that an HNSW index keeps while it looks for nearer ones; by default its own. */
   efSearch?: number | undefined;
+  /** Bits that queries are rounded to where codes are RaBitQ's; by default the index's own. */
+  qb?: number | undefined;
+  /** Whether such queries' levels lie about zero; by default as the index says. */
+  centered?: boolean | undefined;
   /** How an IVF index searches its quantizer. */
   quantizerParams?: SearchParameters | undefined;
   /** Candidates for each result that an IndexRefine compares again; by default its own `kFactor`. */

@@ -144,7 +144,7 @@ export abstract class IndexIVFCodes extends IndexIVF {
     return await this.hold("saEncode", async () => {
       this.#assertTrained("saEncode");
       const lists = await this.quantizer.assign(rows);
-      const codes = await this.codec.encode(this.#residuals(rows, lists));
+      const codes = await this.encodeInLists(rows, lists);
       const { codeSize } = this.codec;
       const [size, prefix] = [this.saCodeSize, this.#listBytes];
       const out = new Uint8Array(lists.length * size);
@@ -220,6 +220,11 @@ export abstract class IndexIVFCodes extends IndexIVF {
     return centroids;
   }
 
+  /** Codes of vectors in lists. @internal */
+  protected async encodeInLists(x: Float32Array, lists: BigInt64Array): Promise<Uint8Array> {
+    return await this.codec.encode(this.#residuals(x, lists));
+  }
+
   /** Vectors that train the codec at most. @internal */
   protected encoderVectors(): number {
     return 100_000;
@@ -244,7 +249,7 @@ export abstract class IndexIVFCodes extends IndexIVF {
     lists: BigInt64Array,
     ids: BigInt64Array,
   ): Promise<void> {
-    await this.store.add(await this.codec.encode(this.#residuals(x, lists)), lists, ids);
+    await this.store.add(await this.encodeInLists(x, lists), lists, ids);
   }
 
   /** @internal */

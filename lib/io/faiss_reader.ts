@@ -14,6 +14,7 @@ import { readIVFPQFastScan, readPQFastScan } from "./faiss_fast_scan.ts";
 import { readGraph } from "./faiss_hnsw.ts";
 import { type ListsExpected, readLists, skipDirectMap } from "./faiss_lists.ts";
 import { readIVFPQ, readPQ } from "./faiss_product.ts";
+import { readFlatRaBitQ, readIVFRaBitQ } from "./faiss_rabitq.ts";
 import { readIVFSQ, readSQ } from "./faiss_scalar.ts";
 
 // Lists of an untrained index take memory with no bytes behind them.
@@ -71,6 +72,12 @@ export async function readRecord(place: Place): Promise<Index> {
       return await readIVFPQFastScan(place);
     case "IHNf":
       return await readHNSW(place);
+    case "Ixrq":
+    case "Ixrr":
+      return await readFlatRaBitQ(place, code === "Ixrr");
+    case "Iwrq":
+    case "Iwrr":
+      return await readIVFRaBitQ(place, code === "Iwrr");
     case "IxMp":
     case "IxM2":
       if (place.positions !== undefined) {

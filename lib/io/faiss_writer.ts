@@ -9,6 +9,7 @@ import { IndexIVFFlat } from "../index/ivf_flat.ts";
 import { IndexPreTransform } from "../index/pre_transform.ts";
 import { IndexRefine } from "../index/refine.ts";
 import { IndexIVFPQ, IndexPQ } from "../index/product_quantizer.ts";
+import { IndexIVFRaBitQ, IndexRaBitQ } from "../index/rabitq.ts";
 import { IndexIVFScalarQuantizer, IndexScalarQuantizer } from "../index/scalar_quantizer.ts";
 import { Metric } from "../metric.ts";
 import type { ByteWriter } from "./byte_writer.ts";
@@ -18,6 +19,7 @@ import { writeIVFPQFastScan, writePQFastScan } from "./faiss_fast_scan.ts";
 import { writeGraph } from "./faiss_hnsw.ts";
 import { writeLists } from "./faiss_lists.ts";
 import { writeIVFPQ, writePQ } from "./faiss_product.ts";
+import { writeFlatRaBitQ, writeIVFRaBitQ } from "./faiss_rabitq.ts";
 import { writeIVFSQ, writeSQ } from "./faiss_scalar.ts";
 
 /** Writes one index, and those inside it, as FAISS does. */
@@ -39,6 +41,10 @@ export async function writeRecord(writer: ByteWriter, index: Index): Promise<voi
       await writePQFastScan(writer, index);
     } else if (index instanceof IndexIVFPQFastScan) {
       await writeIVFPQFastScan(writer, index);
+    } else if (index instanceof IndexRaBitQ) {
+      await writeFlatRaBitQ(writer, index);
+    } else if (index instanceof IndexIVFRaBitQ) {
+      await writeIVFRaBitQ(writer, index);
     } else if (index instanceof IndexScalarQuantizer) {
       await writeSQ(writer, index);
     } else if (index instanceof IndexIVFScalarQuantizer) {

@@ -3,6 +3,7 @@
 
 #include "cpu_kernels.h"
 #include "cpu_pq.h"
+#include "cpu_rabitq.h"
 
 uint32_t cpu_scalar_bits(uint32_t type) {
   static const uint8_t bits[] = {8, 4, 8, 4, 16, 8, 6, 16, 8};
@@ -13,6 +14,8 @@ void cpu_codec_decode(const cpu_kernels *kernels, const cpu_codec *codec, const 
                       const float *centroid, float *x) {
   if (codec->kind == CPU_CODEC_SCALAR)
     cpu_scalar_table(kernels)->decode(&codec->scalar, codec->d, codec->code_size, codes, n, centroid, x);
+  else if (codec->rabitq)
+    cpu_rabitq_decode(codec->rabitq, codes, n, centroid, x);
   else
     cpu_pq_decode(codec->product, codes, n, centroid, x);
 }

@@ -35,6 +35,9 @@ static float exact_key(const cpu_scan *scan, uint64_t query, uint64_t location, 
   return (float)(cpu_is_similarity(source->metric) ? -value : value);
 }
 
+// Whether the keys of candidates are exact already.
+static bool is_final(const cpu_source *source) { return source->codec && source->codec->rabitq; }
+
 static size_t room_of(const cpu_source *source) { return source->codec ? source->d * sizeof(float) : 0; }
 
 // A computed pair, in the order of results: by key, then id.
@@ -158,7 +161,8 @@ static void resolve(const cpu_scan *scan, uint64_t query, cpu_collector *c) {
   uint64_t held = 0;
   for (uint64_t i = 0; i < c->count; i++) {
     uint64_t location = c->location[i];
-    result item = {exact_key(scan, query, location, room), id_at(&scan->source, location), location};
+    float key = is_final(&scan->source) ? c->lower[i] : exact_key(scan, query, location, room);
+    result item = {key, id_at(&scan->source, location), location};
     c->recomputed++;
     c->resolved++;
     if (!(item.key < FLT_MAX)) continue;
@@ -280,7 +284,7 @@ static result *compute_exact(const cpu_scan *scan, uint64_t query, cpu_collector
   for (uint64_t i = 0; i < c->count; i++) {
     if (i + ahead < c->count) prefetch_row(&scan->source, c->location[i + ahead]);
     uint64_t location = c->location[i];
-    float key = exact_key(scan, query, location, room);
+    float key = is_final(&scan->source) ? c->lower[i] : exact_key(scan, query, location, room);
     c->recomputed++;
     if (!(key < (c->k == 0 ? c->bound : FLT_MAX))) continue;
     results[kept++] = (result){key, id_at(&scan->source, location), location};

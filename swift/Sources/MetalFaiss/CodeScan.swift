@@ -33,6 +33,7 @@ struct CodeScan {
     guard request.metric == MF_L2.rawValue || request.metric == MF_INNER_PRODUCT.rawValue else {
       throw Failure.value("codes are compared by L2 or inner product only")
     }
+    try codec.rabitq?.check(request)
     self.codec = codec
     self.nlist = nlist
     self.rowsOf = rowsOf
@@ -72,6 +73,7 @@ struct CodeScan {
     throws
   {
     if try scanProduct(item, order, workspace) { return }
+    if try scanRaBitQ(item, order, workspace) { return }
     let d = codec.d
     let rows = rowsOf(item.list)
     let centroid = centroids.map { $0 + item.list * d }

@@ -86,6 +86,9 @@ typedef struct mf_sizes {
 typedef enum mf_codec_kind {
   MF_CODEC_SCALAR = 0,
   MF_CODEC_PRODUCT = 1,
+  MF_CODEC_RABITQ = 8,  // of searches, metric_arg is how queries are rounded: bits of a number (0: not), plus 16
+                        // where levels lie about zero
+  MF_CODEC_SIGNS = 9,   // searched by L2, which is then the number of bits that differ
 } mf_codec_kind;
 
 // How a store keeps product codes. They come and go one after the other all the same.
@@ -98,9 +101,10 @@ typedef enum mf_code_layout {
 typedef struct mf_codec {
   uint32_t kind;      // mf_codec_kind
   uint32_t d;
-  uint32_t type;      // of scalar ones, faiss's QuantizerType, 0 to 8; of product ones mf_code_layout
+  uint32_t type;      // of scalar ones, faiss's QuantizerType, 0 to 8; of product ones mf_code_layout; of RaBitQ 1
+                      // for products, 0 for L2
   uint32_t m;         // of product ones, parts of a row
-  uint32_t nbits;     // of product ones, bits of a part
+  uint32_t nbits;     // of product ones, bits of a part; of RaBitQ, of a number
   uint32_t reserved;
   double trained;     // floats that follow elsewhere
 } mf_codec;
@@ -169,10 +173,13 @@ int32_t mf_ivf_range_search(const mf_search *search, const float *queries, const
 
 // ---- codecs
 // trained: of scalar ones least values, then ranges: d of each, or, of uniform types, one of each, or none; of
-// product ones centroids, m × 2^nbits × d / m.
+// product ones centroids, m × 2^nbits × d / m; of RaBitQ what codes are about, d or none; of signs thresholds, too.
 int32_t mf_codec_create(const mf_codec *codec, const float *trained, uint32_t *out, mf_call *call);
 // Refuses a NaN or an infinity, naming its row.
 int32_t mf_codec_encode(uint32_t codec, double n, const float *x, uint8_t *codes, mf_call *call);
+// Codes of RaBitQ, each about a row of `about`.
+int32_t mf_codec_encode_about(uint32_t codec, double n, const float *x, const float *about, uint8_t *codes,
+                              mf_call *call);
 int32_t mf_codec_decode(uint32_t codec, double n, const uint8_t *codes, float *x, mf_call *call);
 
 // What a search of codes in blocks ran, beside mf_variant's bits.
@@ -193,6 +200,11 @@ int32_t mf_codes_search(const mf_search *search, const float *queries, float *di
                         mf_call *call);
 int32_t mf_codes_range_search(const mf_search *search, const float *queries, uint64_t *lims, uint32_t *result,
                               mf_call *call);
+
+// What a search ran, beside mf_variant's bits.
+typedef enum mf_signs_variant {
+  MF_SIGNS_COUNT = 134217728,  // bits of codes and of rounded queries, counted
+} mf_signs_variant;
 
 // ---- inverted lists of codes with ids; calls are as those of mf_ivf
 // centroids: nlist × d, which codes are taken from; or null.

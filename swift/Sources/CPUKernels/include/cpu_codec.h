@@ -11,6 +11,8 @@
 typedef enum cpu_codec_kind {  // as mf_codec_kind
   CPU_CODEC_SCALAR = 0,
   CPU_CODEC_PRODUCT = 1,
+  CPU_CODEC_RABITQ = 8,
+  CPU_CODEC_SIGNS = 9,
 } cpu_codec_kind;
 
 typedef enum cpu_scalar_type {  // as faiss's QuantizerType
@@ -35,6 +37,7 @@ typedef struct cpu_scalar {
 } cpu_scalar;
 
 struct cpu_pq;
+struct cpu_rabitq;
 
 typedef struct cpu_codec {
   uint32_t kind;  // cpu_codec_kind
@@ -43,6 +46,7 @@ typedef struct cpu_codec {
   cpu_scalar scalar;
   const struct cpu_pq *product;
   cpu_fast_layout layout;  // how codes lie in a store
+  const struct cpu_rabitq *rabitq;  // of signs too
 } cpu_codec;
 
 struct cpu_kernels;
