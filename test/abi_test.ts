@@ -11,7 +11,7 @@ import {
   SIZES_BYTES,
   sizesRecord,
 } from "../ffi/record.ts";
-import { hnswVariantNames, variantNames } from "../lib/backend/cpu/native.ts";
+import { binaryVariantNames, hnswVariantNames, variantNames } from "../lib/backend/cpu/native.ts";
 import { Metric } from "../lib/metric.ts";
 import { type Field, parseHeader } from "./header.ts";
 
@@ -57,7 +57,7 @@ Deno.test("parseHeader() finds the functions, structs and enums", () => {
       "mf_sizes",
     ],
   );
-  const enums = Object.keys(header.enums).filter((name) => !/^mf_(linalg|hnsw)_/.test(name));
+  const enums = Object.keys(header.enums).filter((name) => !/^mf_(linalg|hnsw|binary)_/.test(name));
   assert.deepEqual(enums.sort(), [
     "mf_codec_kind",
     "mf_gpu_command",
@@ -194,9 +194,14 @@ Deno.test("variantNames follow the header's bits", () => {
   assert.deepEqual(bits, plainKeys(header.enums.mf_variant!));
 });
 
-Deno.test("hnswVariantNames are the header's bits", () => {
-  const bits = Object.entries(hnswVariantNames).map((
-    [bit, name],
-  ) => [plain(name), 1 << Number(bit)]);
-  assert.deepEqual(Object.fromEntries(bits), plainKeys(header.enums.mf_hnsw_variant!));
+Deno.test("hnswVariantNames and binaryVariantNames are the header's bits", () => {
+  for (
+    const [names, values] of [
+      [hnswVariantNames, header.enums.mf_hnsw_variant!],
+      [binaryVariantNames, header.enums.mf_binary_variant!],
+    ] as const
+  ) {
+    const bits = Object.entries(names).map(([bit, name]) => [plain(name), 1 << Number(bit)]);
+    assert.deepEqual(Object.fromEntries(bits), plainKeys(values));
+  }
 });

@@ -32,8 +32,16 @@ export interface ProductSpec {
   centroids: Float32Array;
 }
 
+/** What makes bits of numbers, as plain data. */
+export interface BinarySpec {
+  /** Which codec this is. */
+  kind: "binary";
+  /** Dimension, which is the number of bits. */
+  d: number;
+}
+
 /** A trained codec as plain data: backends make theirs of it, and files hold it. */
-export type CodecSpec = ScalarSpec | ProductSpec;
+export type CodecSpec = ScalarSpec | ProductSpec | BinarySpec;
 
 /** Turns vectors into codes and back, after training. */
 export interface Codec extends Disposable {

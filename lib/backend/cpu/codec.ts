@@ -9,6 +9,7 @@ import { NativeHandle } from "../../../ffi/handle.ts";
 import { library } from "../../../ffi/library.ts";
 import { codecRecord } from "../../../ffi/record.ts";
 import type { CodecSpec } from "../../codec/codec.ts";
+import { binaryCodeSize, pairCost } from "../../codec/binary_codes.ts";
 import { productCodeSize } from "../../codec/product_codes.ts";
 import { scalarCodeSize } from "../../codec/quantizer_type.ts";
 import type { BackendCodec } from "../backend.ts";
@@ -16,6 +17,7 @@ import { countRows, isShortCopy } from "./work.ts";
 
 /** Bytes of a code of a specification. */
 export function specCodeSize(spec: CodecSpec): number {
+  if (spec.kind === "binary") return binaryCodeSize(spec.d);
   return spec.kind === "sq"
     ? scalarCodeSize(spec.qtype, spec.d)
     : productCodeSize(spec.m, spec.nbits);
@@ -23,6 +25,7 @@ export function specCodeSize(spec: CodecSpec): number {
 
 /** Multiply-adds, or what takes as long, of a query and one code, and of a query and one list. */
 export function scanCost(spec: CodecSpec): { code: number; list: number } {
+  if (spec.kind === "binary") return { code: pairCost(binaryCodeSize(spec.d)), list: 0 };
   if (spec.kind === "sq") return { code: spec.d, list: 0 };
   // A look-up a part, in tables that take as long as comparing the centroids.
   return { code: spec.m, list: spec.centroids.length };
@@ -31,6 +34,12 @@ export function scanCost(spec: CodecSpec): { code: number; list: number } {
 /** The native codec of a specification. */
 export function createCodec(spec: CodecSpec): NativeHandle {
   const { d } = spec;
+  if (spec.kind === "binary") {
+    const record = codecRecord({ kind: 16, d, trained: 0 });
+    return new NativeHandle("codec", (out, call) => {
+      return library().symbols.mf_codec_create(record, null, out, call);
+    });
+  }
   const trained = spec.kind === "sq" ? spec.trained : spec.centroids;
   const record = codecRecord(
     spec.kind === "sq"

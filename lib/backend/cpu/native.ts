@@ -63,6 +63,9 @@ export const variantNames = [
 /** Names of `mf_hnsw_variant`, by bit. */
 export const hnswVariantNames = { 24: "hnsw_walk", 25: "hnsw_filtered", 26: "hnsw_scan" } as const;
 
+/** Names of `mf_binary_variant`, by bit. */
+export const binaryVariantNames = { 27: "hamming_direct", 28: "hamming_block" } as const;
+
 /** A call's report, as indexes show it. */
 export function runInfo({ variants, threads, scanned, recomputed }: Report): RunInfo {
   return {
@@ -70,7 +73,7 @@ export function runInfo({ variants, threads, scanned, recomputed }: Report): Run
     engine: "native",
     isa: isa ?? describeLibrary().isa,
     variants: [
-      ...Object.entries(hnswVariantNames).flatMap(([bit, name]) =>
+      ...Object.entries({ ...hnswVariantNames, ...binaryVariantNames }).flatMap(([bit, name]) =>
         variants & (1 << Number(bit)) ? [name] : []
       ),
       ...variantNames.filter((_, bit) => variants & (1 << bit)),

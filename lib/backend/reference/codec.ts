@@ -1,3 +1,4 @@
+import { binaryCodec } from "../../codec/binary_codes.ts";
 import type { CodecSpec } from "../../codec/codec.ts";
 import { productCodec } from "../../codec/product_codes.ts";
 import { scalarCodeSize } from "../../codec/quantizer_type.ts";
@@ -26,6 +27,8 @@ export function plainCodec(spec: CodecSpec): PlainCodec {
       };
     case "pq":
       return productCodec(spec);
+    case "binary":
+      return binaryCodec(spec.d);
   }
 }
 

@@ -33,6 +33,9 @@ struct CodeScan {
     guard request.metric == MF_L2.rawValue || request.metric == MF_INNER_PRODUCT.rawValue else {
       throw Failure.value("codes are compared by L2 or inner product only")
     }
+    guard codec.plain.pointee.kind != MF_CODEC_BINARY.rawValue else {
+      throw Failure.value("codes of bits are compared by how many differ")
+    }
     self.codec = codec
     self.nlist = nlist
     self.rowsOf = rowsOf

@@ -34,6 +34,9 @@ final class Codec {
       codeSize = quantizer.codeSize
       product = quantizer
       made.product = quantizer.plain
+    case MF_CODEC_BINARY.rawValue:
+      codeSize = (d + 7) / 8
+      product = nil
     default: throw Failure.value("there is no codec of kind \(raw.kind)")
     }
     made.code_size = codeSize

@@ -9,6 +9,7 @@
 typedef enum cpu_codec_kind {  // as mf_codec_kind
   CPU_CODEC_SCALAR = 0,
   CPU_CODEC_PRODUCT = 1,
+  CPU_CODEC_BINARY = 16,
 } cpu_codec_kind;
 
 typedef enum cpu_scalar_type {  // as faiss's QuantizerType
