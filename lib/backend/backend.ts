@@ -8,6 +8,7 @@ import type { CodecSpec } from "../codec/codec.ts";
 import type { GpuDevice } from "../kernel/device.ts";
 import type { Metric } from "../metric.ts";
 import type { IDSelector } from "../selector.ts";
+import type { BinaryGraph, BinaryLists, BinaryStore } from "./binary.ts";
 import type { Execution, LinearAlgebra } from "./linalg.ts";
 
 /** Name of a {@linkcode Backend}. */
@@ -289,6 +290,24 @@ export interface Backend {
   createFlat(d: number): FlatStore;
   /** New, empty inverted lists. */
   createIVF(d: number, nlist: number): IVFStore;
+  /**
+   * A new, empty store of codes of `d` bits.
+   *
+   * @throws {UnsupportedError} On a GPU.
+   */
+  createBinary(d: number): BinaryStore;
+  /**
+   * A new, empty graph of codes of `d` bits, with `m` links on a level.
+   *
+   * @throws {UnsupportedError} On a GPU.
+   */
+  createBinaryGraph(d: number, m: number): BinaryGraph;
+  /**
+   * New, empty inverted lists of codes of `d` bits.
+   *
+   * @throws {UnsupportedError} On a GPU.
+   */
+  createBinaryLists(d: number, nlist: number): BinaryLists;
   /** A codec of a trained specification. */
   createCodec(spec: CodecSpec): BackendCodec;
   /** A new, empty store of codes. */

@@ -58,8 +58,16 @@ export interface SignSpec {
   thresholds: Float32Array;
 }
 
+/** What makes bits of numbers, as plain data. */
+export interface BinarySpec {
+  /** Which codec this is. */
+  kind: "binary";
+  /** Dimension, which is the number of bits. */
+  d: number;
+}
+
 /** A trained codec as plain data: backends make theirs of it, and files hold it. */
-export type CodecSpec = ScalarSpec | ProductSpec | RaBitQSpec | SignSpec;
+export type CodecSpec = ScalarSpec | ProductSpec | RaBitQSpec | SignSpec | BinarySpec;
 
 /** Turns vectors into codes and back, after training. */
 export interface Codec extends Disposable {

@@ -9,6 +9,7 @@ import { NativeHandle } from "../../../ffi/handle.ts";
 import { library } from "../../../ffi/library.ts";
 import { type CodecRecord, codecRecord } from "../../../ffi/record.ts";
 import type { CodecSpec } from "../../codec/codec.ts";
+import { binaryCodeSize, pairCost } from "../../codec/binary_codes.ts";
 import { productCodeSize } from "../../codec/product_codes.ts";
 import { scalarCodeSize } from "../../codec/quantizer_type.ts";
 import { rabitqLayout } from "../../codec/rabitq_codes.ts";
@@ -27,11 +28,14 @@ export function specCodeSize(spec: CodecSpec): number {
       return rabitqLayout(spec.d, spec.nbits).codeSize;
     case "signs":
       return signCodeSize(spec.d);
+    case "binary":
+      return binaryCodeSize(spec.d);
   }
 }
 
 /** Multiply-adds, or what takes as long, of a query and one code, and of a query and one list. */
 export function scanCost(spec: CodecSpec): { code: number; list: number } {
+  if (spec.kind === "binary") return { code: pairCost(binaryCodeSize(spec.d)), list: 0 };
   if (spec.kind === "sq") return { code: spec.d, list: 0 };
   if (spec.kind === "signs") return { code: spec.d / 16, list: spec.d };
   // Bits are counted, or numbers taken apart and multiplied.
@@ -56,6 +60,8 @@ function describe(spec: CodecSpec): [Omit<CodecRecord, "d" | "trained">, Float32
       return [{ kind: 8, type: spec.inner ? 1 : 0, nbits: spec.nbits }, spec.center];
     case "signs":
       return [{ kind: 9 }, spec.thresholds];
+    case "binary":
+      return [{ kind: 16 }, new Float32Array(0)];
   }
 }
 

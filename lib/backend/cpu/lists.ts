@@ -65,6 +65,11 @@ export abstract class CpuLists implements InvertedLists {
     return this.#count;
   }
 
+  /** The native lists, for calls that are not of all lists. */
+  get object(): number {
+    return this.handle.object;
+  }
+
   sizes(): Float64Array {
     const sizes = new Float64Array(this.nlist);
     invoke((call) => this.#calls.sizes(this.handle.object, sizes, call));

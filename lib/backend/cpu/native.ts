@@ -62,6 +62,7 @@ export const variantNames = [
 
 /** Names of the bits of `mf_<family>_variant`, of families that have their own. */
 export const familyVariantNames = {
+  binary: { 28: "hamming_direct", 29: "hamming_block" },
   blocks: { 16: "blocks_u8" },
   hnsw: { 24: "hnsw_walk", 25: "hnsw_filtered", 26: "hnsw_scan" },
   signs: { 27: "signs_count" },

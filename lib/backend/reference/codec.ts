@@ -1,3 +1,4 @@
+import { binaryCodec } from "../../codec/binary_codes.ts";
 import type { CodecSpec } from "../../codec/codec.ts";
 import { productCodec } from "../../codec/product_codes.ts";
 import { scalarCodeSize } from "../../codec/quantizer_type.ts";
@@ -63,6 +64,8 @@ export function plainCodec(spec: CodecSpec): PlainCodec {
         decode: (codes, out) => decodeSigns(spec, codes, out),
         compare: (codes, query) => compareSigns(spec, codes, query),
       };
+    case "binary":
+      return binaryCodec(spec.d);
   }
 }
 

@@ -34,6 +34,9 @@ struct CodeScan {
       throw Failure.value("codes are compared by L2 or inner product only")
     }
     try codec.rabitq?.check(request)
+    guard codec.plain.pointee.kind != MF_CODEC_BINARY.rawValue else {
+      throw Failure.value("codes of bits are compared by how many differ")
+    }
     self.codec = codec
     self.nlist = nlist
     self.rowsOf = rowsOf

@@ -51,6 +51,10 @@ final class Codec {
       product = nil
       rabitq = quantizer
       made.rabitq = quantizer.plain
+    case MF_CODEC_BINARY.rawValue:
+      codeSize = (d + 7) / 8
+      product = nil
+      rabitq = nil
     default: throw Failure.value("there is no codec of kind \(raw.kind)")
     }
     made.code_size = codeSize

@@ -89,6 +89,7 @@ typedef enum mf_codec_kind {
   MF_CODEC_RABITQ = 8,  // of searches, metric_arg is how queries are rounded: bits of a number (0: not), plus 16
                         // where levels lie about zero
   MF_CODEC_SIGNS = 9,   // searched by L2, which is then the number of bits that differ
+  MF_CODEC_BINARY = 16,  // a bit a number: whether it is above 0; such codes are compared by mf_binary_* alone
 } mf_codec_kind;
 
 // How a store keeps product codes. They come and go one after the other all the same.
@@ -223,6 +224,37 @@ int32_t mf_lists_search(const mf_search *search, const float *queries, const int
                         int64_t *labels, mf_call *call);
 int32_t mf_lists_range_search(const mf_search *search, const float *queries, const int64_t *probes, uint64_t *lims,
                               uint32_t *result, mf_call *call);
+// Copies the codes at locations.
+int32_t mf_lists_codes(uint32_t store, double n, const int64_t *locations, uint8_t *codes, mf_call *call);
+
+// ---- binary: codes in order of arrival and in lists, as bits of which those that differ are counted
+// What a search ran, beside mf_variant's bits.
+typedef enum mf_binary_variant {
+  MF_HAMMING_DIRECT = 268435456,  // rows where they lie, a query at a time
+  MF_HAMMING_BLOCK = 536870912,   // rows laid out word by word, for many queries
+} mf_binary_variant;
+
+// The metric of graphs of bits: of each float of a row those that differ are counted. No float may be a NaN or an
+// infinity, so that not all of its bits can be used.
+typedef enum mf_binary_metric {
+  MF_HAMMING = 101,
+} mf_binary_metric;
+
+// Stores of any codec; queries are codes. Ties keep the lower id; missing: the largest integer, and -1.
+int32_t mf_binary_search(const mf_search *search, const uint8_t *queries, int32_t *distances, int64_t *labels,
+                         mf_call *call);
+int32_t mf_binary_range_search(const mf_search *search, const uint8_t *queries, uint64_t *lims, uint32_t *result,
+                               mf_call *call);
+// candidates: nq + 1 offsets, then the positions of the rows that each query looks at. No selector.
+int32_t mf_binary_among(const mf_search *search, const uint8_t *queries, const uint32_t *candidates,
+                        int32_t *distances, int64_t *labels, mf_call *call);
+int32_t mf_binary_range_among(const mf_search *search, const uint8_t *queries, const uint32_t *candidates,
+                              uint64_t *lims, uint32_t *result, mf_call *call);
+int32_t mf_binary_lists_search(const mf_search *search, const uint8_t *queries, const int64_t *probes,
+                               int32_t *distances, int64_t *labels, mf_call *call);
+int32_t mf_binary_lists_range_search(const mf_search *search, const uint8_t *queries, const int64_t *probes,
+                                     uint64_t *lims, uint32_t *result, mf_call *call);
+
 // ---- hnsw: rows in order of arrival, as a flat store's, and a graph over them
 // What a search ran, beside mf_variant's bits.
 typedef enum mf_hnsw_variant {

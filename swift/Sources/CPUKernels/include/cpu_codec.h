@@ -13,6 +13,7 @@ typedef enum cpu_codec_kind {  // as mf_codec_kind
   CPU_CODEC_PRODUCT = 1,
   CPU_CODEC_RABITQ = 8,
   CPU_CODEC_SIGNS = 9,
+  CPU_CODEC_BINARY = 16,
 } cpu_codec_kind;
 
 typedef enum cpu_scalar_type {  // as faiss's QuantizerType
