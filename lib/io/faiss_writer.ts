@@ -14,7 +14,7 @@ import type { ByteWriter } from "./byte_writer.ts";
 import { CHUNK_BYTES, chunkRows, HEADER_DUMMY } from "./faiss_codes.ts";
 import { writePreTransform, writeRefine } from "./faiss_composites.ts";
 import { writeGraph } from "./faiss_hnsw.ts";
-import { writeLists } from "./faiss_lists.ts";
+import { writeDirectMap, writeLists } from "./faiss_lists.ts";
 import { writeIVFPQ, writePQ } from "./faiss_product.ts";
 import { writeIVFSQ, writeSQ } from "./faiss_scalar.ts";
 
@@ -95,9 +95,7 @@ export async function writeIVFHeader(
   await writer.u64(index.nlist);
   await writer.u64(index.nprobe);
   await writeRecord(writer, index.quantizer);
-  // A direct map of type "none": ours is kept by the store, not the file.
-  await writer.u8(0);
-  await writer.u64(0);
+  await writeDirectMap(writer, index);
 }
 
 async function writeIVFFlat(writer: ByteWriter, index: IndexIVFFlat): Promise<void> {
