@@ -59,6 +59,7 @@ export {
 } from "./lib/index/clustering.ts";
 export type { InitMethod } from "./lib/index/clustering_init.ts";
 export { indexFactory, reverseIndexFactory } from "./lib/index/factory.ts";
+export { DirectMapType } from "./lib/index/direct_map.ts";
 export { IndexFlat, IndexFlatIP, IndexFlatL2 } from "./lib/index/flat.ts";
 export { IndexFlatCodes } from "./lib/index/flat_codes.ts";
 export { type HNSWParameters, type HNSWParts, IndexHNSWFlat } from "./lib/index/hnsw.ts";
@@ -76,6 +77,7 @@ export { IndexIVFFlat, type IVFFlatParts } from "./lib/index/ivf_flat.ts";
 export { IndexPreTransform } from "./lib/index/pre_transform.ts";
 export { IndexRefine, IndexRefineFlat } from "./lib/index/refine.ts";
 export { IndexReplicas } from "./lib/index/replicas.ts";
+export type { StandaloneCodec } from "./lib/index/standalone_codec.ts";
 export { IndexShards, type IndexShardsOptions } from "./lib/index/shards.ts";
 export {
   type DeviceTopk,

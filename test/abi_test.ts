@@ -65,6 +65,7 @@ Deno.test("parseHeader() finds the functions, structs and enums", () => {
     "mf_codec_kind",
     "mf_gpu_command",
     "mf_metric",
+    "mf_search_flag",
     "mf_status",
     "mf_variant",
   ]);
@@ -115,6 +116,8 @@ Deno.test("searchRecord() writes each field where the header has it", () => {
     nprobe: 6,
     nq: 2 ** 33,
     k: 8,
+    maxCodes: 9,
+    flags: 3,
   });
   assert.deepEqual(readAll(bytes, "mf_search"), {
     object: 1,
@@ -125,7 +128,8 @@ Deno.test("searchRecord() writes each field where the header has it", () => {
     nprobe: 6,
     nq: 2 ** 33,
     k: 8,
-    reserved: 0,
+    max_codes: 9,
+    flags: 3,
   });
 });
 

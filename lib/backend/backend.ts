@@ -5,6 +5,7 @@
  */
 
 import type { CodecSpec } from "../codec/codec.ts";
+import type { DirectMapType } from "../index/direct_map.ts";
 import type { GpuDevice } from "../kernel/device.ts";
 import type { Metric } from "../metric.ts";
 import type { IDSelector } from "../selector.ts";
@@ -30,6 +31,12 @@ export interface StoreSearch {
   metricArg: number;
   /** Rows that may be returned. */
   selector?: IDSelector | undefined;
+  /** Of lists, rows that a query looks at, in the order of its probes; 0 or left out is all. */
+  maxCodes?: number | undefined;
+  /** Whether `maxCodes` counts selected rows, is `k` at least, and ends a search after a list. */
+  ensureTopkFull?: boolean | undefined;
+  /** Of lists, whether labels are locations, for stores that have `idsAt`. */
+  locations?: boolean | undefined;
   /** Stops the search. */
   signal?: AbortSignal | undefined;
 }
@@ -105,6 +112,10 @@ export interface InvertedLists extends Disposable {
   sizes(): Float64Array;
   /** Locations of ids, −1 where there is none. */
   locate(ids: BigInt64Array): BigInt64Array;
+  /** Ids at locations. Backends whose rows are on a device lack it, and what follows. */
+  idsAt?(locations: BigInt64Array): BigInt64Array;
+  /** Keeps locations of ids through changes, so that finding them takes no longer the more there are. */
+  keepMap?(type: DirectMapType): Promise<void>;
   /** Copies the rows at locations into `out`; of codes, what they stand for. */
   gather(locations: BigInt64Array, out: Float32Array): void;
   /** Removes the selected ids. Returns how many rows went. */
@@ -135,6 +146,11 @@ export interface IVFStore extends InvertedLists {
   add(x: Float32Array, lists: BigInt64Array, ids: BigInt64Array): Promise<void>;
   /** Moves another store's rows here, adding `addId` to their ids; empties the other. */
   append(other: IVFStore, addId: number): Promise<void>;
+  /**
+   * Replaces rows by their ids. Nothing changes if an id is not there, is given twice, or ids
+   * repeat in the lists.
+   */
+  update?(ids: BigInt64Array, x: Float32Array, lists: BigInt64Array): Promise<void>;
   /** Copies of one list's rows and ids. */
   list(list: number): { x: Float32Array; ids: BigInt64Array };
 }
@@ -187,6 +203,8 @@ export interface CodeLists extends InvertedLists {
   add(codes: Uint8Array, lists: BigInt64Array, ids: BigInt64Array): Promise<void>;
   /** Moves another store's codes here, adding `addId` to their ids; empties the other. */
   append(other: CodeLists, addId: number): Promise<void>;
+  /** {@linkcode IVFStore.update} with codes. */
+  update?(ids: BigInt64Array, codes: Uint8Array, lists: BigInt64Array): Promise<void>;
   /** Copies of one list's codes and ids. */
   list(list: number): { codes: Uint8Array; ids: BigInt64Array };
 }

@@ -180,7 +180,7 @@ export class IndexIVFRaBitQ extends IndexIVFCodes {
   }
 
   /** @internal */
-  protected override async encodeInLists(
+  protected override async encodeRows(
     x: Float32Array,
     lists: BigInt64Array,
   ): Promise<Uint8Array> {

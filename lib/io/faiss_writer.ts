@@ -17,7 +17,7 @@ import { CHUNK_BYTES, chunkRows, HEADER_DUMMY } from "./faiss_codes.ts";
 import { writePreTransform, writeRefine } from "./faiss_composites.ts";
 import { writeIVFPQFastScan, writePQFastScan } from "./faiss_fast_scan.ts";
 import { writeGraph } from "./faiss_hnsw.ts";
-import { writeLists } from "./faiss_lists.ts";
+import { writeDirectMap, writeLists } from "./faiss_lists.ts";
 import { writeIVFPQ, writePQ } from "./faiss_product.ts";
 import { writeFlatRaBitQ, writeIVFRaBitQ } from "./faiss_rabitq.ts";
 import { writeIVFSQ, writeSQ } from "./faiss_scalar.ts";
@@ -107,9 +107,7 @@ export async function writeIVFHeader(
   await writer.u64(index.nlist);
   await writer.u64(index.nprobe);
   await writeRecord(writer, index.quantizer);
-  // A direct map of type "none": ours is kept by the store, not the file.
-  await writer.u8(0);
-  await writer.u64(0);
+  await writeDirectMap(writer, index);
 }
 
 async function writeIVFFlat(writer: ByteWriter, index: IndexIVFFlat): Promise<void> {

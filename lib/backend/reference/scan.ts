@@ -81,6 +81,21 @@ export function probed(
     }).flat();
 }
 
+/** The first rows of a query's blocks, where their number is limited; as in FAISS those selected count. */
+function limited(blocks: Block[], k: number, how: StoreSearch): Block[] {
+  if (!how.maxCodes) return blocks;
+  const most = how.ensureTopkFull ? Math.max(how.maxCodes, k) : how.maxCodes;
+  let seen = 0;
+  return blocks.flatMap((block) => {
+    if (seen >= most) return [];
+    const count = how.ensureTopkFull ? block.count : Math.min(block.count, most - seen);
+    for (let row = 0; row < count; row++) {
+      if (!how.selector || how.selector.isMember(block.id(row))) seen++;
+    }
+    return [{ ...block, count }];
+  });
+}
+
 function checkSearch(queries: Float32Array, d: number, how: StoreSearch): void {
   checkRows("search", queries, d, how.metric === Metric.NaNEuclidean);
   how.signal?.throwIfAborted();
@@ -144,7 +159,8 @@ export function* nearest(
       distances.subarray(query * k, (query + 1) * k),
       labels.subarray(query * k, (query + 1) * k),
     ];
-    scanned += yield* scan(queries, query, blocks, d, how, (distance, id, row) => {
+    const looked = (query: number) => limited(blocks(query), k, how);
+    scanned += yield* scan(queries, query, looked, d, how, (distance, id, row) => {
       // A NaN, or a distance past FLT_MAX, is before nothing.
       if (!(sign * distance <= sign * best[k - 1]!)) return;
       const rowId = id(row);

@@ -304,7 +304,7 @@ void cpu_collector_finish(const cpu_scan *scan, uint64_t query, float *distances
     bool found = i < c->count;
     float key = found ? results[i].key : FLT_MAX;
     distances[i] = similarity ? -key : key;
-    labels[i] = found ? results[i].id : -1;
+    labels[i] = !found ? -1 : scan->locations ? (int64_t)results[i].location : results[i].id;
   }
   free(results);
 }

@@ -123,7 +123,41 @@ public func listsLocate(
     let store = try HandleTable.shared.find(handle, CodeLists.self)
     let n = try count(n, "n")
     guard n > 0, let ids, let locations else { return }
-    store.lock.reading { store.locate(ids, n, locations) }
+    try store.lock.reading { try store.locate(ids, n, locations) }
+  }
+}
+
+@_cdecl("mf_lists_keep_map")
+public func listsKeepMap(_ handle: UInt32, _ kind: UInt32, _ call: Call) -> Int32 {
+  call.run("set the direct map") {
+    let store = try HandleTable.shared.find(handle, CodeLists.self)
+    guard let kind = MapKind(rawValue: kind) else { throw Failure.value("there is no direct map of type \(kind)") }
+    store.lock.writing { store.keepMap(kind) }
+  }
+}
+
+@_cdecl("mf_lists_update")
+public func listsUpdate(
+  _ handle: UInt32, _ n: Double, _ ids: UnsafePointer<Int64>?, _ codes: UnsafePointer<UInt8>?,
+  _ lists: UnsafePointer<Int64>?, _ call: Call
+) -> Int32 {
+  call.run("update") {
+    let store = try HandleTable.shared.find(handle, CodeLists.self)
+    let n = try count(n, "n")
+    guard n > 0, let ids, let codes, let lists else { return }
+    try store.lock.writing { try store.update(ids, codes, lists, n) }
+  }
+}
+
+@_cdecl("mf_lists_ids")
+public func listsIds(
+  _ handle: UInt32, _ n: Double, _ locations: UnsafePointer<Int64>?, _ ids: UnsafeMutablePointer<Int64>?, _ call: Call
+) -> Int32 {
+  call.run("get ids") {
+    let store = try HandleTable.shared.find(handle, CodeLists.self)
+    let n = try count(n, "n")
+    guard n > 0, let locations, let ids else { return }
+    try store.lock.reading { for i in 0..<n { ids[i] = try store.id(locations[i]) } }
   }
 }
 

@@ -11,12 +11,14 @@ class ListStore<Element> {
 
   let width: Int
   let lock = ReadWriteLock()
-  private(set) var lists: [List]
+  var lists: [List]
   /// What scans see of the lists.
   private(set) var segments = Memory<cpu_segment>()
-  /// Locations by id, made when first asked for; any change forgets it.
-  private var directory: [Int64: Int64]?
-  private let directoryLock = Mutex()
+  /// Locations by id, made when first asked for; what moves rows forgets it, or keeps it right.
+  var map: IdMap?
+  let mapLock = Mutex()
+  /// Whether the map is made anew at once, and lives through additions: faiss's kinds of direct maps, 0 is none.
+  var keeps = MapKind.none
 
   init(width: Int, nlist: Int) throws {
     self.width = width
@@ -33,15 +35,14 @@ class ListStore<Element> {
     segments.release()
   }
 
-  private func publish(_ list: Int) {
+  func publish(_ list: Int) {
     let held = lists[list]
     segments.start[list] = cpu_segment(
       rows: UnsafeRawPointer(held.rows.start).assumingMemoryBound(to: Float.self), ids: held.ids.start,
       count: UInt64(held.count))
-    directory = nil
   }
 
-  private func reserve(_ list: Int, _ more: Int) throws {
+  func reserve(_ list: Int, _ more: Int) throws {
     let count = lists[list].count
     guard count + more < 1 << 32 else { throw Failure.value("list \(list) would hold more than 2^32 rows") }
     try lists[list].rows.grow(stored(count + more), used: stored(count))
@@ -98,8 +99,10 @@ class ListStore<Element> {
       }
     }
     for list in lists.indices where starts[list + 1] > starts[list] {
+      let count = lists[list].count
       lists[list].count += starts[list + 1] - starts[list]
       publish(list)
+      note(list, from: count)
     }
   }
 
@@ -112,11 +115,14 @@ class ListStore<Element> {
       for i in 0..<from.count { lists[list].ids.start[count + i] = from.ids.start[i] + adding }
       lists[list].count += from.count
       publish(list)
+      note(list, from: count)
     }
     other.clear()
   }
 
   func remove(_ selector: Selector) -> Int {
+    if keeps != .none, let ids = selector.listed, let removed = removeByMap(ids) { return removed }
+    map = nil
     var removed = 0
     for list in lists.indices where lists[list].count > 0 {
       let held = lists[list]
@@ -132,30 +138,19 @@ class ListStore<Element> {
       lists[list].count = kept
       publish(list)
     }
+    remap()
     return removed
   }
 
   func clear() {
+    map = nil
     for list in lists.indices {
       lists[list].rows.release()
       lists[list].ids.release()
       lists[list].count = 0
       publish(list)
     }
-  }
-
-  func locate(_ ids: UnsafePointer<Int64>, _ n: Int, _ locations: UnsafeMutablePointer<Int64>) {
-    directoryLock.acquire()
-    defer { directoryLock.release() }
-    if directory == nil {
-      var found: [Int64: Int64] = [:]
-      found.reserveCapacity(lists.reduce(0) { $0 + $1.count })
-      for list in lists.indices {
-        for i in 0..<lists[list].count { found[lists[list].ids.start[i]] = Int64(list) << 32 | Int64(i) }
-      }
-      directory = found
-    }
-    for i in 0..<n { locations[i] = directory![ids[i]] ?? -1 }
+    remap()
   }
 
   /// The list of a location, and its place there.
@@ -171,5 +166,10 @@ class ListStore<Element> {
   func row(_ location: Int64) throws -> UnsafePointer<Element> {
     let (list, offset) = try place(location)
     return UnsafePointer(lists[list].rows.start + offset * width)
+  }
+
+  func id(_ location: Int64) throws -> Int64 {
+    let (list, offset) = try place(location)
+    return lists[list].ids.start[offset]
   }
 }

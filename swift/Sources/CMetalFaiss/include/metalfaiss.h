@@ -60,6 +60,11 @@ typedef struct mf_call {
   char message[992];  // out: UTF-8, NUL-terminated
 } mf_call;
 
+typedef enum mf_search_flag {
+  MF_SEARCH_LOCATIONS = 1,    // labels are locations, (list << 32) | offset
+  MF_SEARCH_WHOLE_LISTS = 2,  // max_codes counts selected rows, is k at least, and stops after a list
+} mf_search_flag;
+
 // Parameters of the searches. 48 bytes.
 typedef struct mf_search {
   uint32_t object;    // handle of the store
@@ -70,7 +75,8 @@ typedef struct mf_search {
   uint32_t nprobe;    // lists a query (IVF), or ef (HNSW)
   double nq;
   double k;
-  double reserved;
+  uint32_t max_codes;  // rows of lists that a query looks at, list by list as it probes them; 0: all
+  uint32_t flags;      // mf_search_flag bits
 } mf_search;
 
 // Sizes of the operations on plain arrays. 40 bytes.
@@ -163,6 +169,13 @@ int32_t mf_ivf_sizes(uint32_t ivf, double *sizes, mf_call *call);
 int32_t mf_ivf_get(uint32_t ivf, uint32_t list, double n, float *x, int64_t *ids, mf_call *call);
 // Where ids are: (list << 32) | offset, or -1.
 int32_t mf_ivf_locate(uint32_t ivf, double n, const int64_t *ids, int64_t *locations, mf_call *call);
+// kind: 0 none, 1 by ids that count up from 0, 2 by any: locations are kept through changes.
+int32_t mf_ivf_keep_map(uint32_t ivf, uint32_t kind, mf_call *call);
+// Replaces rows by their ids; the last row of a list takes the place of one that leaves it. Nothing changes if an
+// id is not there, is given twice, or ids repeat in the lists.
+int32_t mf_ivf_update(uint32_t ivf, double n, const int64_t *ids, const float *x, const int64_t *lists, mf_call *call);
+// The ids at locations.
+int32_t mf_ivf_ids(uint32_t ivf, double n, const int64_t *locations, int64_t *ids, mf_call *call);
 int32_t mf_ivf_gather(uint32_t ivf, double n, const int64_t *locations, float *x, mf_call *call);
 int32_t mf_ivf_remove(uint32_t ivf, uint32_t selector, double *removed, mf_call *call);
 int32_t mf_ivf_clear(uint32_t ivf, mf_call *call);
@@ -216,6 +229,10 @@ int32_t mf_lists_append(uint32_t store, uint32_t other, double add_id, mf_call *
 int32_t mf_lists_sizes(uint32_t store, double *sizes, mf_call *call);
 int32_t mf_lists_get(uint32_t store, uint32_t list, double n, uint8_t *codes, int64_t *ids, mf_call *call);
 int32_t mf_lists_locate(uint32_t store, double n, const int64_t *ids, int64_t *locations, mf_call *call);
+int32_t mf_lists_keep_map(uint32_t store, uint32_t kind, mf_call *call);
+int32_t mf_lists_update(uint32_t store, double n, const int64_t *ids, const uint8_t *codes, const int64_t *lists,
+                        mf_call *call);
+int32_t mf_lists_ids(uint32_t store, double n, const int64_t *locations, int64_t *ids, mf_call *call);
 // x: what the codes stand for, with the centroids of their lists.
 int32_t mf_lists_gather(uint32_t store, double n, const int64_t *rows, float *x, mf_call *call);
 int32_t mf_lists_remove(uint32_t store, uint32_t selector, double *removed, mf_call *call);
