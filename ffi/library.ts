@@ -15,6 +15,7 @@ import { gpuSymbols } from "./gpu.ts";
 import { hnswSymbols } from "./hnsw.ts";
 import { ivfSymbols } from "./ivf.ts";
 import { kmeansSymbols } from "./kmeans.ts";
+import { mapSymbols } from "./map.ts";
 import { cachedLibrary, checkoutLibrary } from "./paths.ts";
 import { selectorSymbols } from "./selector.ts";
 import { sequenceSymbols } from "./sequence.ts";
@@ -79,6 +80,7 @@ export const symbols = {
   ...ivfSymbols,
   ...codesSymbols,
   ...hnswSymbols,
+  ...mapSymbols,
   ...distanceSymbols,
   ...kmeansSymbols,
   ...factorSymbols,

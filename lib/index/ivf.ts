@@ -4,7 +4,13 @@
  * @module
  */
 
-import type { InvertedLists, RangeNeighbors, RunInfo } from "../backend/backend.ts";
+import type {
+  FileMap,
+  InvertedLists,
+  ListPlaces,
+  RangeNeighbors,
+  RunInfo,
+} from "../backend/backend.ts";
 import { Metric } from "../metric.ts";
 import { SearchResult } from "../result.ts";
 import type { IDSelector } from "../selector.ts";
@@ -72,6 +78,15 @@ export abstract class IndexIVF extends Index {
 
   /** The lists. @internal */
   abstract get store(): InvertedLists;
+
+  /** Takes the vectors of a mapped file into lists that have none. @internal */
+  takeLists(file: FileMap, places: ListPlaces): Promise<void> {
+    return this.write("take lists", () => {
+      this.store.map!(file, places);
+      this.total = this.store.count;
+      return Promise.resolve();
+    });
+  }
 
   /** Name of the codes in the lists, for {@linkcode factoryString}. @internal */
   protected abstract codeName(): string | undefined;
