@@ -26,13 +26,17 @@ export type {
   BackendName,
   CodeLists,
   CodeStore,
+  FileMap,
   FlatStore,
+  GraphPlaces,
   HNSWGraph,
   HNSWOptions,
   HNSWSearch,
   HNSWStore,
   InvertedLists,
   IVFStore,
+  ListPlaces,
+  MappableRows,
   Neighbors,
   RangeNeighbors,
   ResidentRows,
@@ -106,7 +110,9 @@ export {
   type ReadIndexOptions,
   serializeIndex,
   writeIndex,
+  type WriteIndexOptions,
 } from "./lib/io/faiss_file.ts";
+export { mergeOnDisk, type MergeOnDiskOptions } from "./lib/io/merge_on_disk.ts";
 export {
   gpu,
   type GpuBuffer,

@@ -1,5 +1,6 @@
 /** Symbols of codecs, stores of codes and lists of codes. @module */
 
+import { mapLists, mapRows } from "./map.ts";
 import { nonblocking } from "./symbol.ts";
 
 const encode = {
@@ -200,6 +201,7 @@ export const codesSymbols = {
   },
   mf_codes_add: add,
   mf_codes_add_async: nonblocking("mf_codes_add", add),
+  mf_codes_map: mapRows,
   mf_codes_append_async: nonblocking("mf_codes_append", append),
   mf_codes_get: {
     parameters: [
@@ -230,6 +232,7 @@ export const codesSymbols = {
   },
   mf_lists_add: addToLists,
   mf_lists_add_async: nonblocking("mf_lists_add", addToLists),
+  mf_lists_map: mapLists,
   mf_lists_append_async: nonblocking("mf_lists_append", appendLists),
   mf_lists_sizes: {
     parameters: [

@@ -97,6 +97,15 @@ export const hnswSymbols = {
   mf_hnsw_add_async: nonblocking("mf_hnsw_add", add),
   mf_hnsw_add_rows_async: nonblocking("mf_hnsw_add_rows", addRows),
   mf_hnsw_restore_async: nonblocking("mf_hnsw_restore", restore),
+  mf_hnsw_map: {
+    parameters: [
+      "u32", // uint32_t hnsw
+      "u32", // uint32_t map
+      "buffer", // const double *place
+      "buffer", // mf_call *call
+    ],
+    result: "i32",
+  },
   mf_hnsw_graph: {
     parameters: [
       "u32", // uint32_t hnsw

@@ -16,6 +16,7 @@ import { gpuSymbols } from "./gpu.ts";
 import { hnswSymbols } from "./hnsw.ts";
 import { ivfSymbols } from "./ivf.ts";
 import { kmeansSymbols } from "./kmeans.ts";
+import { mapSymbols } from "./map.ts";
 import { cachedLibrary, checkoutLibrary } from "./paths.ts";
 import { selectorSymbols } from "./selector.ts";
 import { sequenceSymbols } from "./sequence.ts";
@@ -81,6 +82,7 @@ export const symbols = {
   ...binarySymbols,
   ...codesSymbols,
   ...hnswSymbols,
+  ...mapSymbols,
   ...distanceSymbols,
   ...kmeansSymbols,
   ...factorSymbols,

@@ -57,8 +57,55 @@ export interface RangeNeighbors extends Neighbors {
   lims: BigUint64Array;
 }
 
+/** A file in memory, read only: it may be larger than memory. Stores that took rows from it keep it. */
+export interface FileMap extends Disposable {
+  /** Bytes of the file. */
+  readonly bytes: number;
+}
+
+/** What takes its rows from a file, where a backend can. */
+export interface MappableRows {
+  /** Whether all rows are in a file, and none in memory: those that change are copied. */
+  readonly mapped?: boolean;
+  /**
+   * Takes `n` rows from byte `offset` on of a file, unseen; there are none yet. Calls that read
+   * rows throw a `FormatError` once the file is shorter.
+   */
+  map?(file: FileMap, offset: number, n: number): void;
+}
+
+/** Where in a file inverted lists are. */
+export interface ListPlaces {
+  /** Rows of each list. */
+  sizes: Float64Array;
+  /** Where the rows of each start. */
+  rows: Float64Array;
+  /** Where the ids of each start. */
+  ids: Float64Array;
+}
+
+/** Where in a file a graph and its rows are, laid out as FAISS does. */
+export interface GraphPlaces {
+  /** Rows. */
+  n: number;
+  /** Where levels start: 4 bytes a row. */
+  levels: number;
+  /** Where offsets start: 8 bytes a row. */
+  offsets: number;
+  /** Where links start: 4 bytes each. */
+  links: number;
+  /** Where rows start. */
+  rows: number;
+  /** How many links there are. */
+  words: number;
+  /** The row where searches start. */
+  entry: number;
+  /** Its level. */
+  top: number;
+}
+
 /** Rows in order of arrival: a row's id is its position. Arrays are row-major, `n × d`. */
-export interface FlatStore extends Disposable {
+export interface FlatStore extends Disposable, MappableRows {
   /** Dimension. */
   readonly d: number;
   /** Rows held. */
@@ -108,6 +155,10 @@ export interface InvertedLists extends Disposable {
   readonly nlist: number;
   /** Rows held in all lists. */
   readonly count: number;
+  /** Whether all rows are in a file, and none in memory: lists that change are copied. */
+  readonly mapped?: boolean;
+  /** Takes the rows of all lists from a file, unseen, as {@linkcode MappableRows.map} does. */
+  map?(file: FileMap, places: ListPlaces): void;
   /** Rows in each list. */
   sizes(): Float64Array;
   /** Locations of ids, −1 where there is none. */
@@ -168,7 +219,7 @@ export interface BackendCodec extends Disposable {
 }
 
 /** Codes in order of arrival: a code's id is its position. Searches are by L2 or inner product. */
-export interface CodeStore extends Disposable {
+export interface CodeStore extends Disposable, MappableRows {
   /** Dimension. */
   readonly d: number;
   /** Bytes of a code. */
@@ -258,6 +309,10 @@ export interface HNSWStore extends Disposable {
   add(x: Float32Array, levels: Uint8Array, efConstruction: number): Promise<void>;
   /** Appends rows without links, to a store without a graph: {@linkcode restore} brings it. */
   addRows(x: Float32Array): Promise<void>;
+  /** Whether rows and graph are in a file, and none in memory: a change copies them. */
+  readonly mapped?: boolean;
+  /** Takes rows and graph from a file, unseen, as {@linkcode MappableRows.map} does. */
+  map?(file: FileMap, places: GraphPlaces): void;
   /** Takes over the graph of the rows that {@linkcode addRows} appended. */
   restore(graph: HNSWGraph): Promise<void>;
   /** A copy of the graph. */
@@ -304,6 +359,11 @@ export interface Backend {
   readonly device?: GpuDevice | undefined;
   /** Products, factorizations and the rest of linear algebra. */
   readonly linalg: LinearAlgebra;
+  /**
+   * Maps a file, whose path is absolute, for stores to take rows from. Backends whose rows are
+   * elsewhere lack it.
+   */
+  mapFile?(path: string): FileMap & { readonly device: number; readonly inode: number };
   /** A new, empty flat store. */
   createFlat(d: number): FlatStore;
   /** New, empty inverted lists. */

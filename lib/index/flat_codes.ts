@@ -63,9 +63,9 @@ export abstract class IndexFlatCodes extends Index {
     return this.codec.isTrained;
   }
 
-  /** Bytes that the codes take. */
+  /** Bytes that the codes take; those in a mapped file take none. */
   override memoryUsage(): number {
-    return this.ntotal * this.codec.codeSize;
+    return this.#store?.mapped ? 0 : this.ntotal * this.codec.codeSize;
   }
 
   /** Bytes of a code. */

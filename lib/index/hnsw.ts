@@ -130,8 +130,9 @@ export class IndexHNSWFlat extends Index {
     return { ...this.hnsw };
   }
 
-  /** Bytes that vectors and links take. */
+  /** Bytes that vectors and links take; those in a mapped file take none. */
   override memoryUsage(): number {
+    if (this.#store.mapped) return 0;
     // Beside them a node has its level and where its upper links are.
     return this.ntotal * (this.d * 4 + 5) + this.#store.links * 4;
   }

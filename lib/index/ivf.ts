@@ -4,7 +4,14 @@
  * @module
  */
 
-import type { InvertedLists, RangeNeighbors, RunInfo, StoreSearch } from "../backend/backend.ts";
+import type {
+  FileMap,
+  InvertedLists,
+  ListPlaces,
+  RangeNeighbors,
+  RunInfo,
+  StoreSearch,
+} from "../backend/backend.ts";
 import { NotTrainedError } from "../errors.ts";
 import { type IdInput, toIds, toRows, type VectorInput } from "../matrix.ts";
 import { Metric } from "../metric.ts";
@@ -81,6 +88,15 @@ export abstract class IndexIVF extends Index {
 
   /** The lists. @internal */
   abstract get store(): InvertedLists;
+
+  /** Takes the vectors of a mapped file into lists that have none. @internal */
+  takeLists(file: FileMap, places: ListPlaces): Promise<void> {
+    return this.write("take lists", () => {
+      this.store.map!(file, places);
+      this.total = this.store.count;
+      return Promise.resolve();
+    });
+  }
 
   /** Name of the codes in the lists, for {@linkcode factoryString}. @internal */
   protected abstract codeName(): string | undefined;

@@ -117,9 +117,10 @@ export abstract class IndexIVFCodes extends IndexIVF {
     return { ...super.parameters(), byResidual: this.byResidual };
   }
 
-  /** Bytes that codes, ids and centroids take. */
+  /** Bytes that codes, ids and centroids take; those in a mapped file take none. */
   override memoryUsage(): number {
-    return this.total * (this.codec.codeSize + 8) + this.quantizer.memoryUsage();
+    const lists = this.#store?.mapped ? 0 : this.total * (this.codec.codeSize + 8);
+    return lists + this.quantizer.memoryUsage();
   }
 
   /** @internal */

@@ -102,9 +102,10 @@ export class IndexIVFFlat extends IndexIVF {
     return "Flat";
   }
 
-  /** Bytes that vectors, ids and centroids take. */
+  /** Bytes that vectors, ids and centroids take; those in a mapped file take none. */
   override memoryUsage(): number {
-    return this.#store.count * (this.d * 4 + 8) + this.quantizer.memoryUsage();
+    const lists = this.#store.mapped ? 0 : this.#store.count * (this.d * 4 + 8);
+    return lists + this.quantizer.memoryUsage();
   }
 
   /** @internal */

@@ -4,6 +4,7 @@ import type { ByteReader } from "./byte_reader.ts";
 import type { ByteWriter } from "./byte_writer.ts";
 import { CHUNK_BYTES } from "./faiss_codes.ts";
 import { readLists, restoreDirectMap, writeLists } from "./faiss_lists.ts";
+import { mapRows } from "./faiss_map.ts";
 import type { IVFHeader } from "./faiss_reader.ts";
 
 /** Reads the codes of an index whose codec is trained, or that has none of them. */
@@ -21,6 +22,7 @@ export async function readFlatCodes(
   if (ntotal > 0 && !index.isTrained) {
     reader.fail(`an untrained index has ${ntotal} vectors`, at);
   }
+  if (ntotal === 0 || mapRows(reader, index.store, ntotal, codeSize)) return;
   const rows = Math.max(1, Math.floor(CHUNK_BYTES / codeSize));
   const chunk = new Uint8Array(Math.min(rows, ntotal) * codeSize);
   for (let row = 0; row < ntotal; row += rows) {
@@ -48,6 +50,7 @@ export async function readCodeLists(
 ): Promise<void> {
   const expected = { ...lists, codeSize: index.codec.codeSize };
   await readLists(reader, expected, () => ({
+    ...isTrained ? { store: index.store } : {},
     add: (rows, lists, ids) => index.store.add(rows, lists, ids),
   }));
   const store = isTrained ? index.store : undefined;
@@ -57,9 +60,10 @@ export async function readCodeLists(
 
 /** Writes the lists of an index: empty ones before training. */
 export async function writeCodeLists(writer: ByteWriter, index: IndexIVFCodes): Promise<void> {
-  const sizes = index.isTrained ? index.store.sizes() : new Float64Array(index.nlist);
+  const store = index.isTrained ? index.store : undefined;
+  const sizes = store?.sizes() ?? new Float64Array(index.nlist);
   await writeLists(writer, sizes, index.codec.codeSize, (list) => {
     const { codes: rows, ids } = index.store.list(list);
     return { rows, ids };
-  });
+  }, store);
 }

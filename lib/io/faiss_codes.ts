@@ -60,11 +60,13 @@ export const UNAVAILABLE: ReadonlyMap<string, string> = new Map(
     IndexBinaryIDMap: ["IBMp"],
     IndexBinaryIDMap2: ["IBM2"],
     BlockInvertedLists: ["ilbl"],
-    OnDiskInvertedLists: ["ilod"],
     ArrayInvertedListsPanorama: ["ilpn", "ilp2"],
     "no index": ["null"],
   }).flatMap(([name, codes]) => codes.map((code) => [code, name])),
 );
+
+/** Above every id. */
+export const ANY_ID = 2n ** 63n;
 
 /** The largest dimension that FAISS reads. */
 export const MAX_DIMENSION = 2 ** 20;

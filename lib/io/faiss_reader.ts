@@ -10,10 +10,11 @@ import { Metric } from "../metric.ts";
 import type { ByteReader } from "./byte_reader.ts";
 import { checkFinite } from "./faiss_checks.ts";
 import { readPreTransform, readRefine } from "./faiss_composites.ts";
-import { chunkRows, MAX_DIMENSION, UNAVAILABLE } from "./faiss_codes.ts";
+import { ANY_ID, chunkRows, MAX_DIMENSION, UNAVAILABLE } from "./faiss_codes.ts";
 import { readIVFPQFastScan, readPQFastScan } from "./faiss_fast_scan.ts";
-import { readGraph } from "./faiss_hnsw.ts";
+import { readGraph, skipGraph } from "./faiss_hnsw.ts";
 import { type ListsExpected, readDirectMap, readLists, restoreDirectMap } from "./faiss_lists.ts";
+import { mapRows } from "./faiss_map.ts";
 import { readIVFPQ, readPQ } from "./faiss_product.ts";
 import { readFlatRaBitQ, readIVFRaBitQ } from "./faiss_rabitq.ts";
 import { readIVFSQ, readSQ } from "./faiss_scalar.ts";
@@ -21,7 +22,6 @@ import { readIVFSQ, readSQ } from "./faiss_scalar.ts";
 // Lists of an untrained index take memory with no bytes behind them.
 const MAX_UNTRAINED_LISTS = 2 ** 18;
 const MAX_LISTS = 2 ** 31;
-const ANY_ID = 2n ** 63n;
 const METRICS: ReadonlySet<number> = new Set(Object.values(Metric));
 
 /** What every index starts with. */
@@ -173,7 +173,9 @@ async function readFlat({ reader, backend }: Place, code: string): Promise<Index
       ? new IndexFlatIP(d, options)
       : new IndexFlat(d, metric, options),
   );
-  await readRows(reader, header, (x) => index.store.add(x, metric === Metric.NaNEuclidean));
+  if (!mapRows(reader, index.store, header.ntotal, 4 * d)) {
+    await readRows(reader, header, (x) => index.store.add(x, metric === Metric.NaNEuclidean));
+  }
   stack.move();
   return index;
 }
@@ -205,8 +207,8 @@ export async function readIVFHeader(place: Place): Promise<IVFHeader> {
   using stack = new DisposableStack();
   const quantizerAt = reader.offset;
   // Its labels are list numbers by construction.
-  const depth = (place.depth ?? 0) + 1;
-  const quantizer = stack.use(await readRecord({ ...place, positions: Number(nlist), depth }));
+  const inner = { ...place, positions: Number(nlist), depth: (place.depth ?? 0) + 1 };
+  const quantizer = stack.use(await reader.copying(() => readRecord(inner)));
   if (quantizer.d !== d) {
     reader.fail(`the quantizer has dimension ${quantizer.d} and the index ${d}`, quantizerAt);
   }
@@ -261,7 +263,9 @@ async function readHNSW({ reader, backend }: Place): Promise<IndexHNSWFlat> {
   const at = reader.offset;
   const { d, ntotal, isTrained, metric, metricArg } = await readHeader(reader);
   if (!isTrained) reader.fail("a graph is marked as not trained", at);
-  const { graph, hnsw } = await readGraph(reader, ntotal);
+  const isMapped = reader.map !== undefined && ntotal > 0;
+  const record = isMapped ? await skipGraph(reader, ntotal) : await readGraph(reader, ntotal);
+  const { hnsw } = record;
   using stack = new DisposableStack();
   const store = stack.use(backend.createHNSW({ d, m: hnsw.M, metric, metricArg }));
   const storageAt = reader.offset;
@@ -279,8 +283,14 @@ async function readHNSW({ reader, backend }: Place): Promise<IndexHNSWFlat> {
       storageAt,
     );
   }
-  await readRows(reader, flat, (x) => store.addRows(x));
-  if (ntotal > 0) await store.restore(graph);
+  if ("places" in record) {
+    reader.need(ntotal * d * 4, "the vectors");
+    store.map!(reader.map!, { ...record.places, rows: reader.offset });
+    reader.offset += ntotal * d * 4;
+  } else {
+    await readRows(reader, flat, (x) => store.addRows(x));
+    if (ntotal > 0) await store.restore(record.graph);
+  }
   const index = IndexHNSWFlat.fromParts({ d, metric, metricArg, hnsw, store }, backend);
   stack.move();
   return index;

@@ -116,7 +116,7 @@ async function writeIVFFlat(writer: ByteWriter, index: IndexIVFFlat): Promise<vo
   await writeLists(writer, store.sizes(), 4 * d, (list) => {
     const { x: rows, ids } = store.list(list);
     return { rows, ids };
-  });
+  }, store);
 }
 
 async function writeIDMap(writer: ByteWriter, index: IndexIDMap): Promise<void> {

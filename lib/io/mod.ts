@@ -13,7 +13,9 @@ export {
   type ReadIndexOptions,
   serializeIndex,
   writeIndex,
+  type WriteIndexOptions,
 } from "./faiss_file.ts";
+export { mergeOnDisk, type MergeOnDiskOptions } from "./merge_on_disk.ts";
 export { type NpyArray, type NpyData, type NpyDtype, readNpy, writeNpy } from "./npy.ts";
 export {
   readBvecs,

@@ -7,7 +7,15 @@
 import { invoke, invokeAsync } from "../../../ffi/call.ts";
 import { NativeHandle } from "../../../ffi/handle.ts";
 import { library } from "../../../ffi/library.ts";
-import type { HNSWGraph, HNSWOptions, HNSWSearch, HNSWStore } from "../backend.ts";
+import type {
+  FileMap,
+  GraphPlaces,
+  HNSWGraph,
+  HNSWOptions,
+  HNSWSearch,
+  HNSWStore,
+} from "../backend.ts";
+import { CpuFileMap } from "./map.ts";
 import { CpuRows } from "./rows.ts";
 import { checkLength, countRows, isShort } from "./work.ts";
 
@@ -55,6 +63,7 @@ export class CpuHNSWStore extends CpuRows<HNSWSearch> implements HNSWStore {
       await invokeAsync((call) => symbols.mf_hnsw_add_async(object, n, x, levels, ef, call));
     }
     this.held += n;
+    this.mapped = false;
   }
 
   async addRows(x: Float32Array): Promise<void> {
@@ -62,6 +71,7 @@ export class CpuHNSWStore extends CpuRows<HNSWSearch> implements HNSWStore {
     const { object } = this.handle;
     await invokeAsync((call) => library().symbols.mf_hnsw_add_rows_async(object, n, x, call));
     this.held += n;
+    this.mapped = false;
   }
 
   async restore({ levels, links, entry }: HNSWGraph): Promise<void> {
@@ -71,6 +81,16 @@ export class CpuHNSWStore extends CpuRows<HNSWSearch> implements HNSWStore {
     await invokeAsync((call) => {
       return library().symbols.mf_hnsw_restore_async(object, words, entry, levels, links, call);
     });
+  }
+
+  map(file: FileMap, places: GraphPlaces): void {
+    const { n, levels, offsets, links, rows, words, entry, top } = places;
+    const { object } = this.handle;
+    const map = CpuFileMap.objectOf(file);
+    const place = Float64Array.of(n, levels, offsets, links, rows, words, entry, top);
+    invoke((call) => library().symbols.mf_hnsw_map(object, map, place, call));
+    this.held = n;
+    this.mapped = true;
   }
 
   graph(): HNSWGraph {
@@ -91,6 +111,7 @@ export class CpuHNSWStore extends CpuRows<HNSWSearch> implements HNSWStore {
     await invokeAsync((call) => {
       return library().symbols.mf_hnsw_update_async(object, n, rows, x, ef, call);
     });
+    this.mapped = false;
   }
 
   /** Multiply-adds of walks: each of the nodes kept has links, half of which were met before. */

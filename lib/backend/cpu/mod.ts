@@ -15,6 +15,7 @@ import { CpuCodeStore } from "./codes.ts";
 import { CpuFlatStore } from "./flat.ts";
 import { CpuHNSWStore } from "./hnsw.ts";
 import { CpuIVFStore } from "./ivf.ts";
+import { CpuFileMap } from "./map.ts";
 import { createCpuLinalg } from "./linalg/mod.ts";
 import { describeLibrary, setISA, setThreads } from "./native.ts";
 import { residentRows } from "./resident.ts";
@@ -42,6 +43,7 @@ export function createCpuBackend(): Backend {
       return describeLibrary().threads;
     },
     linalg: createCpuLinalg(),
+    mapFile: (path) => new CpuFileMap(path),
     createFlat: (d) => new CpuFlatStore(d),
     createIVF: (d, nlist) => new CpuIVFStore(d, nlist),
     createBinary: (d) => new CpuBinaryStore(d),

@@ -137,12 +137,39 @@ static void prefetch_row(const cpu_graph *graph, uint32_t node) {
 }
 
 static void prefetch_links(const cpu_graph *graph, uint32_t node, uint32_t level) {
+  if (graph->file) {
+    // Their place is in memory that may not be near either.
+    __builtin_prefetch(graph->file->offsets + (size_t)node * 8);
+    return;
+  }
   const char *links = (const char *)cpu_links(graph, node, level);
   for (size_t at = 0; at < cpu_links_of(graph, level) * 4; at += 64) __builtin_prefetch(links + at);
 }
 
+// Links that were not seen yet of a node whose graph is in a file: they may be anything.
+static uint32_t gather_file(cpu_walker *walker, const cpu_graph *graph, uint32_t node, uint32_t level,
+                            uint32_t *fresh) {
+  const uint8_t *links = cpu_file_links(graph, node, level);
+  uint32_t most = links ? cpu_links_of(graph, level) : 0, n = 0;
+  walker->lost |= !links;
+  for (uint32_t i = 0; i < most; i++) {
+    uint32_t other;
+    memcpy(&other, links + (size_t)i * 4, 4);
+    if (other == CPU_NO_NODE) break;
+    if (other >= graph->count) {
+      walker->lost = true;
+      break;
+    }
+    if (!is_new(walker, other)) continue;
+    prefetch_row(graph, other);
+    fresh[n++] = other;
+  }
+  return n;
+}
+
 // A node's links that were not seen yet.
 static uint32_t gather(cpu_walker *walker, const cpu_graph *graph, uint32_t node, uint32_t level, uint32_t *fresh) {
+  if (graph->file) return gather_file(walker, graph, node, level, fresh);
   const uint32_t *links = cpu_links(graph, node, level);
   uint32_t most = cpu_links_of(graph, level), n = 0;
   for (uint32_t i = 0; i < most && links[i] != CPU_NO_NODE; i++) {
@@ -188,7 +215,7 @@ static uint64_t start(cpu_walker *walker, const cpu_graph *graph, target to, uin
 // The nearest node that greedy walks from the entry find above a level, as an item.
 static uint64_t descend(cpu_walker *walker, const cpu_graph *graph, target to, uint32_t level) {
   uint64_t nearest = start(walker, graph, to, graph->entry);
-  for (uint32_t above = graph->levels[graph->entry]; above > level; above--) {
+  for (uint32_t above = graph->file ? graph->file->top : graph->levels[graph->entry]; above > level; above--) {
     if (!begin(walker, graph, 1)) return nearest;
     walker->near[0] = nearest;
     is_new(walker, node_in(walker, nearest));

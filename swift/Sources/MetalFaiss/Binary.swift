@@ -34,7 +34,7 @@ public func binarySearch(
 ) -> Int32 {
   call.run("search") {
     let store = try HandleTable.shared.find(raw.pointee.object, Codes.self)
-    try store.lock.reading {
+    try store.reading {
       try nearest(raw, store.codec.codeSize, queries, distances, labels, call) {
         try $0.flat(store.bytes.start, store.count, $1)
       }
@@ -49,7 +49,7 @@ public func binaryRangeSearch(
 ) -> Int32 {
   call.run("search") {
     let store = try HandleTable.shared.find(raw.pointee.object, Codes.self)
-    try store.lock.reading {
+    try store.reading {
       try within(raw, store.codec.codeSize, queries, lims, result, call) {
         try $0.flat(store.bytes.start, store.count, $1)
       }
@@ -65,7 +65,7 @@ public func binaryAmong(
   call.run("search") {
     let store = try HandleTable.shared.find(raw.pointee.object, Codes.self)
     guard let candidates else { return }
-    try store.lock.reading {
+    try store.reading {
       try nearest(raw, store.codec.codeSize, queries, distances, labels, call) {
         try $0.among(store.bytes.start, store.count, candidates, $1)
       }
@@ -81,7 +81,7 @@ public func binaryRangeAmong(
   call.run("search") {
     let store = try HandleTable.shared.find(raw.pointee.object, Codes.self)
     guard let candidates else { return }
-    try store.lock.reading {
+    try store.reading {
       try within(raw, store.codec.codeSize, queries, lims, result, call) {
         try $0.among(store.bytes.start, store.count, candidates, $1)
       }
@@ -97,7 +97,7 @@ public func binaryListsSearch(
   call.run("search") {
     let store = try HandleTable.shared.find(raw.pointee.object, CodeLists.self)
     guard let probes else { return }
-    try store.lock.reading {
+    try store.reading {
       try nearest(raw, store.width, queries, distances, labels, call) {
         try $0.lists(store, probes, Int(raw.pointee.nprobe), $1)
       }
@@ -113,7 +113,7 @@ public func binaryListsRangeSearch(
   call.run("search") {
     let store = try HandleTable.shared.find(raw.pointee.object, CodeLists.self)
     guard let probes else { return }
-    try store.lock.reading {
+    try store.reading {
       try within(raw, store.width, queries, lims, result, call) {
         try $0.lists(store, probes, Int(raw.pointee.nprobe), $1)
       }
@@ -129,7 +129,7 @@ public func listsCodes(
     let store = try HandleTable.shared.find(handle, CodeLists.self)
     let n = try count(n, "n")
     guard n > 0, let locations, let codes else { return }
-    try store.lock.reading {
+    try store.reading {
       for i in 0..<n { (codes + i * store.width).update(from: try store.row(locations[i]), count: store.width) }
     }
   }

@@ -3,15 +3,17 @@ import CPUKernels
 
 /// Rows, and a graph over them: a node is a row's position. Nodes that go take their links with them, and
 /// those after them move down.
-final class HNSW {
+final class HNSW: Mappable {
   let flat: Flat
   let m: Int
   let metric: UInt32
   let argument: Float
   let lock = ReadWriteLock()
   /// Nodes in the graph; rows may lie ready for more.
-  private(set) var count = 0
-  private(set) var entry = CPU_NO_NODE
+  var count = 0
+  var entry = CPU_NO_NODE
+  /// The graph, where it is in a file with its rows: searched there, and copied before it changes.
+  var file: HNSWFile?
   private var ground = Memory<UInt32>()
   private var upper = Memory<UInt32>()
   private var blocks = Memory<UInt32>()
@@ -41,7 +43,7 @@ final class HNSW {
     cpu_graph(
       kernels: Engine.shared.kernels, rows: flat.rows.start, d: UInt32(flat.d), metric: metric, metric_arg: argument,
       m: UInt32(m), count: UInt32(count), entry: entry, ground: ground.start, upper: upper.start,
-      blocks: blocks.start, levels: levels.start)
+      blocks: blocks.start, levels: levels.start, file: file?.place)
   }
 
   /// Runs body(item, walker) for every item; memory that a walker lacked is an error.
@@ -79,6 +81,7 @@ final class HNSW {
 
   func add(_ x: UnsafePointer<Float>, _ n: Int, _ newLevels: UnsafePointer<UInt8>, ef: Int) throws -> Walked {
     guard flat.count == count else { throw Failure.value("rows are waiting for their graph") }
+    try own()
     try reserve(n, newLevels)
     let first = count
     try flat.add(x, n, allowNaN: allowsNaN)
@@ -167,6 +170,7 @@ final class HNSW {
   }
 
   func remove(_ selector: Selector) throws -> Int {
+    try own()
     var dead = [UInt64](repeating: 0, count: (count + 63) / 64)
     let gone = selector.select(ids: nil, count: count, into: &dead)
     if gone == 0 { return 0 }
@@ -176,7 +180,7 @@ final class HNSW {
     }
     _ = try unlink(dead, gone)
     compact(dead)
-    return flat.remove(selector)
+    return try flat.remove(selector)
   }
 
   /// Moves nodes down over the dead ones, and renames them in all links.
@@ -209,6 +213,7 @@ final class HNSW {
 
   /// Gives nodes other rows, and the links that go with them; their levels stay.
   func update(_ nodes: UnsafePointer<Int64>, _ n: Int, _ x: UnsafePointer<Float>, ef: Int) throws -> Walked {
+    try own()
     var dead = [UInt64](repeating: 0, count: (count + 63) / 64)
     for i in 0..<n {
       guard nodes[i] >= 0, nodes[i] < Int64(count) else { throw Failure.value("row \(nodes[i]) is not among \(count)") }
@@ -223,7 +228,7 @@ final class HNSW {
     let changed = (0..<n).map { UInt32(nodes[$0]) }
     for (i, node) in changed.enumerated() {
       let row = Int(node)
-      flat.replace(row, x + i * flat.d)
+      try flat.replace(row, x + i * flat.d)
       (ground.start + row * 2 * m).update(repeating: CPU_NO_NODE, count: 2 * m)
       (upper.start + Int(blocks.start[row]) * m).update(repeating: CPU_NO_NODE, count: Int(levels.start[row]) * m)
     }
@@ -234,15 +239,17 @@ final class HNSW {
   func clear() {
     flat.clear()
     release()
+    file = nil
     count = 0
     usedBlocks = 0
     entry = CPU_NO_NODE
   }
 
   /// Bytes of nodes and links as files have them: 2m on the ground, m on each level above, padded.
-  var words: Int { count * 2 * m + usedBlocks * m }
+  var words: Int { file?.words ?? count * 2 * m + usedBlocks * m }
 
-  func copyGraph(_ toLevels: UnsafeMutablePointer<UInt8>, _ links: UnsafeMutablePointer<Int32>) {
+  func copyGraph(_ toLevels: UnsafeMutablePointer<UInt8>, _ links: UnsafeMutablePointer<Int32>) throws {
+    if let file { return try file.copy(count, m: m, toLevels, links) }
     toLevels.update(from: levels.start, count: count)
     var at = links
     let graph = self.graph
@@ -334,13 +341,15 @@ final class Walkers {
   /// Pairs that were computed since the last time.
   func finish() throws -> Double {
     var computed = 0.0
-    var failed = false
+    var (failed, lost) = (false, false)
     for i in 0..<count {
       computed += Double(start[i].computed)
       failed = failed || start[i].failed
+      lost = lost || start[i].lost
       start[i].computed = 0
-      start[i].failed = false
+      (start[i].failed, start[i].lost) = (false, false)
     }
+    if lost { throw Failure(status: MF_FILE, message: "the file is damaged: links lead out of the graph") }
     if failed { throw Failure.memory(count << 20) }
     return computed
   }

@@ -143,12 +143,12 @@ public func hnswGraph(
 ) -> Int32 {
   call.run("copy a graph") {
     let hnsw = try find(handle)
-    try hnsw.lock.reading {
+    try hnsw.reading {
       if let levels, let links {
         guard sizes[0] == Double(hnsw.count), sizes[1] == Double(hnsw.words) else {
           throw Failure.value("the graph has changed since")
         }
-        hnsw.copyGraph(levels, links)
+        try hnsw.copyGraph(levels, links)
       }
       sizes[0] = Double(hnsw.count)
       sizes[1] = Double(hnsw.words)
@@ -197,7 +197,7 @@ public func hnswGather(
     let hnsw = try find(handle)
     let n = try count(n, "n")
     guard n > 0, let rows, let x else { return }
-    try hnsw.lock.reading {
+    try hnsw.reading {
       let (d, held) = (hnsw.flat.d, hnsw.flat.count)
       for i in 0..<n where rows[i] < 0 || rows[i] >= Int64(held) {
         throw Failure.value("row \(rows[i]) is not among \(held)")
@@ -216,7 +216,7 @@ public func hnswSearch(
     let hnsw = try find(raw.pointee.object)
     guard raw.pointee.metric == hnsw.metric else { throw Failure.value("the graph is of another metric") }
     guard raw.pointee.nq > 0, let queries, let distances, let labels else { return }
-    try hnsw.lock.reading { try hnsw.search(raw, queries, distances, labels, call) }
+    try hnsw.reading { try hnsw.search(raw, queries, distances, labels, call) }
   }
 }
 
@@ -232,7 +232,7 @@ public func hnswRangeSearch(
     let found = RangeResult()
     lims[0] = 0
     if request.nq > 0, let queries {
-      try hnsw.lock.reading {
+      try hnsw.reading {
         try FlatScan(hnsw.flat, request, queries, call).run { search, _ in try search.collect(found, lims) }
       }
     }

@@ -21,6 +21,7 @@ typedef enum mf_status {
   MF_CANCELLED = 5,  // mf_call.cancel was set: AbortError
   MF_DEVICE = 6,     // no such GPU, or it failed, or a kernel did: DeviceError
   MF_COMPILE = 7,    // a kernel does not compile: CompileError, with the log as a text
+  MF_FILE = 8,       // a mapped file became shorter, or cannot be read: FormatError
 } mf_status;
 
 // Numbers of faiss::MetricType; cosine is ours.
@@ -128,6 +129,11 @@ int32_t mf_library_roofline(uint32_t kind, double *result, mf_call *call);
 // Frees any object. Calls in flight keep theirs alive until they end.
 int32_t mf_library_free(uint32_t object, mf_call *call);
 
+// ---- files in memory, read only
+// path: NUL-terminated. facts: bytes, device and inode. Stores that take rows from it keep it open; whatever reads
+// them fails with MF_FILE once the file is shorter. What changes is copied before. Rows are not checked.
+int32_t mf_map_open(const uint8_t *path, double *facts, uint32_t *map, mf_call *call);
+
 // ---- selectors: which ids take part
 // program: postfix; each step is {u32 op, u32 0, i64 a, i64 b} then its payload,
 // padded to 8 bytes. all 0; range 1 (a <= id < b); set 2 (a ids, i64 each);
@@ -141,6 +147,8 @@ int32_t mf_selector_bitmap(uint32_t selector, double n, const int64_t *ids, uint
 int32_t mf_flat_create(uint32_t d, uint32_t *flat, mf_call *call);
 // Refuses a NaN or an infinity, naming its row; allow_nan, for the NaN-aware metric, lets NaN in.
 int32_t mf_flat_add(uint32_t flat, double n, const float *x, uint32_t allow_nan, mf_call *call);
+// n rows from a byte of a file on; the store has none yet.
+int32_t mf_flat_map(uint32_t flat, uint32_t map, double offset, double n, mf_call *call);
 int32_t mf_flat_append(uint32_t flat, uint32_t other, mf_call *call);
 int32_t mf_flat_get(uint32_t flat, double start, double n, float *x, mf_call *call);
 int32_t mf_flat_gather(uint32_t flat, double n, const int64_t *rows, float *x, mf_call *call);
@@ -162,6 +170,9 @@ int32_t mf_range_take(uint32_t result, float *distances, int64_t *labels, mf_cal
 int32_t mf_ivf_create(uint32_t d, uint32_t nlist, uint32_t *ivf, mf_call *call);
 // lists: the list of each row; -1 skips the row, as faiss does.
 int32_t mf_ivf_add(uint32_t ivf, double n, const float *x, const int64_t *lists, const int64_t *ids, mf_call *call);
+// sizes of all lists, and the bytes of a file where the rows and ids of each start; the store has none yet.
+int32_t mf_ivf_map(uint32_t ivf, uint32_t map, const double *sizes, const double *rows, const double *ids,
+                   mf_call *call);
 // Moves other's rows here, adding add_id to their ids; other is left empty.
 int32_t mf_ivf_append(uint32_t ivf, uint32_t other, double add_id, mf_call *call);
 int32_t mf_ivf_sizes(uint32_t ivf, double *sizes, mf_call *call);
@@ -204,6 +215,7 @@ typedef enum mf_blocks_variant {
 // ---- codes in order of arrival; a code's id is its position. Searches are by L2 or inner product
 int32_t mf_codes_create(uint32_t codec, uint32_t *store, mf_call *call);
 int32_t mf_codes_add(uint32_t store, double n, const uint8_t *codes, mf_call *call);
+int32_t mf_codes_map(uint32_t store, uint32_t map, double offset, double n, mf_call *call);
 int32_t mf_codes_append(uint32_t store, uint32_t other, mf_call *call);
 int32_t mf_codes_get(uint32_t store, double start, double n, uint8_t *codes, mf_call *call);
 // x: what the codes of rows stand for.
@@ -224,6 +236,8 @@ typedef enum mf_signs_variant {
 // centroids: nlist × d, which codes are taken from; or null.
 int32_t mf_lists_create(uint32_t codec, uint32_t nlist, const float *centroids, uint32_t *store, mf_call *call);
 int32_t mf_lists_add(uint32_t store, double n, const uint8_t *codes, const int64_t *lists, const int64_t *ids,
+                     mf_call *call);
+int32_t mf_lists_map(uint32_t store, uint32_t map, const double *sizes, const double *rows, const double *ids,
                      mf_call *call);
 int32_t mf_lists_append(uint32_t store, uint32_t other, double add_id, mf_call *call);
 int32_t mf_lists_sizes(uint32_t store, double *sizes, mf_call *call);
@@ -293,6 +307,9 @@ int32_t mf_hnsw_restore(uint32_t hnsw, double words, double entry, const uint8_t
                         mf_call *call);
 // sizes: rows, words, entry. Then, where there are levels and links for the first two, copies these.
 int32_t mf_hnsw_graph(uint32_t hnsw, double *sizes, uint8_t *levels, int32_t *links, mf_call *call);
+// Rows and graph from a file, as faiss lays them out; the store has none yet. place: rows; the bytes where levels,
+// offsets, links and rows start; words; the entry and its level. Searches check links as they take them.
+int32_t mf_hnsw_map(uint32_t hnsw, uint32_t map, const double *place, mf_call *call);
 // Gives rows other numbers, and links that go with them.
 int32_t mf_hnsw_update(uint32_t hnsw, double n, const int64_t *rows, const float *x, uint32_t ef_construction,
                        mf_call *call);

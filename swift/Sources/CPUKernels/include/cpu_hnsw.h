@@ -6,11 +6,22 @@
 #ifndef CPU_HNSW_H
 #define CPU_HNSW_H
 
+#include <string.h>
+
 #include "cpu_kernels.h"
 
 #define CPU_NO_NODE UINT32_MAX    // pads a node's links
 #define CPU_HNSW_MAX_LINKS 1024   // m at most
 #define CPU_HNSW_BATCH 256        // nodes of a batch
+
+// A graph where it lies in a file: arrays at any byte, of which nothing was checked but that they are there.
+typedef struct cpu_graph_file {
+  const uint8_t *levels;   // i32 a node: levels that it has
+  const uint8_t *offsets;  // u64 a node: where its links start
+  const uint8_t *links;    // i32: 2m of the ground, then m a level
+  uint64_t words;          // links
+  uint32_t top;            // level of the entry
+} cpu_graph_file;
 
 typedef struct cpu_graph {
   const cpu_kernels *kernels;
@@ -25,6 +36,7 @@ typedef struct cpu_graph {
   uint32_t *upper;          // blocks of m, one a node and level
   const uint32_t *blocks;   // a node's first block
   const uint8_t *levels;    // a node's level
+  const cpu_graph_file *file;  // instead of these four, for searches only; or NULL
 } cpu_graph;
 
 // Memory of a walk; one a thread, any number of walks.
@@ -34,6 +46,7 @@ typedef struct cpu_walker {
   uint8_t mark;
   uint32_t ties;  // order of nodes with the same key
   bool failed;  // memory was refused: what the walk found counts for nothing
+  bool lost;    // a file's links lead out of the graph: likewise
   uint64_t *near, near_size;  // sorted: order of key, then node and whether it was expanded
   uint64_t *queue, queue_size;
   uint64_t computed;  // pairs
@@ -63,6 +76,21 @@ static inline uint32_t cpu_links_of(const cpu_graph *graph, uint32_t level) {
 static inline uint32_t *cpu_links(const cpu_graph *graph, uint32_t node, uint32_t level) {
   if (level == 0) return graph->ground + (size_t)node * 2 * graph->m;
   return graph->upper + (size_t)(graph->blocks[node] + level - 1) * graph->m;
+}
+
+// Where a node's links start in a graph's file, or NULL where it cannot have any.
+static inline const uint8_t *cpu_file_links(const cpu_graph *graph, uint32_t node, uint32_t level) {
+  const cpu_graph_file *file = graph->file;
+  uint64_t at;
+  uint32_t levels;
+  memcpy(&at, file->offsets + (size_t)node * 8, 8);
+  if (at > file->words) return NULL;
+  if (level > 0) {
+    memcpy(&levels, file->levels + (size_t)node * 4, 4);
+    if (levels <= level) return NULL;
+    at += (uint64_t)(level + 1) * graph->m;
+  }
+  return at + cpu_links_of(graph, level) > file->words ? NULL : file->links + at * 4;
 }
 
 #endif
