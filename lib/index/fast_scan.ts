@@ -5,7 +5,7 @@
  */
 
 import type { Backend } from "../backend/backend.ts";
-import { CodeBlocks, isBlockSize, MAX_BBS } from "../codec/code_blocks.ts";
+import { isBlockSize, MAX_BBS } from "../codec/code_blocks.ts";
 import type { CodecSpec } from "../codec/codec.ts";
 import { ProductQuantizer } from "../codec/product_quantizer.ts";
 import { Metric } from "../metric.ts";
@@ -38,17 +38,16 @@ function fastQuantizer(d: number, M: number, nbits: number, backend?: Backend): 
   return new ProductQuantizer(d, M, nbits, { backend });
 }
 
-/** The layout of codes in files. */
-function blocksOf({ M }: ProductQuantizer, bbs = BBS): CodeBlocks {
+function checkBBS(bbs = BBS): number {
   if (!isBlockSize(bbs)) {
     throw new RangeError(
       `Cannot make an index: bbs ${bbs} is no multiple of 32 from 32 to ${MAX_BBS}`,
     );
   }
-  return new CodeBlocks(M, bbs);
+  return bbs;
 }
 
-function tokenOf({ M }: ProductQuantizer, { bbs }: CodeBlocks, residual: boolean): string {
+function tokenOf({ M }: ProductQuantizer, bbs: number, residual: boolean): string {
   return `PQ${M}x${NBITS}fs${residual ? "r" : ""}${bbs === BBS ? "" : `_${bbs}`}`;
 }
 
@@ -83,8 +82,8 @@ export class IndexPQFastScan extends IndexFlatCodes {
   implem = 0;
   /** FAISS's sizes of groups of queries: kept for its files, no search here looks at it. */
   qbs = 0;
-  /** How files have the codes. @internal */
-  readonly blocks: CodeBlocks;
+  /** Codes of a block in files. */
+  readonly bbs: number;
 
   /**
    * An index that has to be trained.
@@ -107,15 +106,10 @@ export class IndexPQFastScan extends IndexFlatCodes {
     options: FastScanOptions = {},
   ) {
     const pq = fastQuantizer(d, M, nbits, options.backend);
-    const blocks = blocksOf(pq, options.bbs);
+    const bbs = checkBBS(options.bbs);
     super(pq, metric, options);
     this.pq = pq;
-    this.blocks = blocks;
-  }
-
-  /** Codes of a block in files. */
-  get bbs(): number {
-    return this.blocks.bbs;
+    this.bbs = bbs;
   }
 
   /** @internal */
@@ -125,7 +119,7 @@ export class IndexPQFastScan extends IndexFlatCodes {
 
   /** @internal */
   override factoryString(): string | undefined {
-    return tokenOf(this.pq, this.blocks, false);
+    return tokenOf(this.pq, this.bbs, false);
   }
 
   /** @internal */
@@ -168,8 +162,8 @@ export class IndexIVFPQFastScan extends IndexIVFCodes {
   implem = 0;
   /** FAISS's sizes of groups of queries: kept for its files, no search here looks at it. */
   qbs2 = 0;
-  /** How files have the codes. @internal */
-  readonly blocks: CodeBlocks;
+  /** Codes of a block in files. */
+  readonly bbs: number;
 
   /**
    * An index without vectors.
@@ -197,15 +191,10 @@ export class IndexIVFPQFastScan extends IndexIVFCodes {
     options: IVFFastScanOptions = {},
   ) {
     const pq = fastQuantizer(d, M, nbits, options.backend ?? quantizer.backend);
-    const blocks = blocksOf(pq, options.bbs);
+    const bbs = checkBBS(options.bbs);
     super(quantizer, pq, nlist, metric, { ...options, byResidual: options.byResidual ?? false });
     this.pq = pq;
-    this.blocks = blocks;
-  }
-
-  /** Codes of a block in files. */
-  get bbs(): number {
-    return this.blocks.bbs;
+    this.bbs = bbs;
   }
 
   /** @internal */
@@ -215,7 +204,7 @@ export class IndexIVFPQFastScan extends IndexIVFCodes {
 
   /** @internal */
   protected override codeName(): string | undefined {
-    return tokenOf(this.pq, this.blocks, this.byResidual);
+    return tokenOf(this.pq, this.bbs, this.byResidual);
   }
 
   /** @internal */

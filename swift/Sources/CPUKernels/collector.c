@@ -237,6 +237,13 @@ void cpu_collector_push(const cpu_scan *scan, uint64_t query, const cpu_candidat
   __atomic_store_n(&c->lock, 0, __ATOMIC_RELEASE);
 }
 
+void cpu_collector_lower(const cpu_scan *scan, uint64_t query, float bound) {
+  cpu_collector *c = &scan->collectors[query];
+  while (__atomic_exchange_n(&c->lock, 1, __ATOMIC_ACQUIRE)) cpu_pause();
+  if (bound < c->bound) c->bound = bound;
+  __atomic_store_n(&c->lock, 0, __ATOMIC_RELEASE);
+}
+
 void cpu_collector_guess(const cpu_scan *scan, uint64_t query, uint64_t k, uint64_t capacity) {
   cpu_collector *c = &scan->collectors[query];
   tighten(scan->kernels, c, 0);

@@ -13,6 +13,9 @@ struct CodeScan {
     let count: Int
   }
 
+  /// Codes of every list, as scans see them.
+  var segments: UnsafePointer<cpu_segment>? { search.scan.source.segments }
+
   let codec: Codec
   private let nlist: Int
   let rowsOf: (Int) -> Rows
