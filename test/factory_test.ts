@@ -147,7 +147,6 @@ Deno.test("reverseIndexFactory() gives a string that makes the same", () => {
 /** FAISS's grammar that is not there yet: the token that is named, and its class. */
 const later: [description: string, token: string, name: string][] = [
   ["PCA32,IVF16,PQ8+16", "PQ8+16", "IndexIVFPQR"],
-  ["ITQ,LSH", "LSH", "IndexLSH"],
   ["OPQ16_32,IVF16,PQ16x4fs", "PQ16x4fs", "IndexIVFPQFastScan"],
   ["IVF16,PQ8+16", "PQ8+16", "IndexIVFPQR"],
   ["IVF16,PQ8x4fsr_64", "PQ8x4fsr_64", "IndexIVFPQFastScan"],
@@ -166,7 +165,6 @@ const later: [description: string, token: string, name: string][] = [
   ["Residual4x8,PQ8", "Residual4x8", "Index2Layer"],
   ["PQ8x4fs", "PQ8x4fs", "IndexPQFastScan"],
   ["SQ0", "SQ0", "IndexScalarQuantizer"],
-  ["LSH64rt", "LSH64rt", "IndexLSH"],
   ["ZnLattice4x10_6", "ZnLattice4x10_6", "IndexLattice"],
   ["RQ3x8_2x4", "RQ3x8_2x4", "IndexResidualQuantizer"],
   ["HNSW32_SQ8", "HNSW32_SQ8", "IndexHNSWSQ"],

@@ -5,9 +5,10 @@
  */
 
 import { quantizerShapes, type QuantizerType } from "../codec/quantizer_type.ts";
-import type { Metric } from "../metric.ts";
+import { Metric } from "../metric.ts";
 import type { Index, IndexOptions } from "./index.ts";
 import type { IndexIVF } from "./ivf.ts";
+import { IndexLSH } from "./lsh.ts";
 import { IndexIVFPQ, IndexPQ } from "./product_quantizer.ts";
 import { IndexIVFRaBitQ, IndexRaBitQ } from "./rabitq.ts";
 import { IndexIVFScalarQuantizer, IndexScalarQuantizer } from "./scalar_quantizer.ts";
@@ -17,6 +18,9 @@ const NBITS = 8;
 
 /** `PQ<M>`, `PQ<M>x<nbits>`; `np` is FAISS's for training that is never done here. */
 const PRODUCT = /^PQ(\d+)(?:x(\d+))?(?:np)?$/;
+
+/** `LSH[<nbits>][r][t]`: of a rotation, with thresholds. Not in lists. */
+const SIGNS = /^LSH(\d*)(r?)(t?)$/;
 
 /** `RaBitQ`, or with the bits of a number after it. */
 const RABITQ = /^RaBitQ([1-9])?$/;
@@ -30,7 +34,12 @@ const SCALAR: ReadonlyMap<string, QuantizerType> = new Map(
 
 /** Whether a token is of codes that are there. */
 export function isCodes(token: string): boolean {
-  return SCALAR.has(token) || PRODUCT.test(token) || RABITQ.test(token);
+  return SCALAR.has(token) || PRODUCT.test(token) || RABITQ.test(token) || SIGNS.test(token);
+}
+
+/** Whether a token is of codes that lists can hold. */
+export function isIVFCodes(token: string): boolean {
+  return isCodes(token) && !SIGNS.test(token);
 }
 
 /** The index that a token of codes makes. */
@@ -42,6 +51,15 @@ export function makeCodes(
 ): Index | undefined {
   const scalar = SCALAR.get(token);
   if (scalar !== undefined) return new IndexScalarQuantizer(d, scalar, metric, options);
+  const signs = SIGNS.exec(token);
+  if (signs !== null) {
+    if (metric !== Metric.L2) {
+      throw new RangeError(`Cannot make an index: ${token} compares by L2 alone`);
+    }
+    const [, nbits, r, t] = signs;
+    const how = { rotateData: r === "r", trainThresholds: t === "t" };
+    return new IndexLSH(d, Number(nbits || d), { ...options, ...how });
+  }
   const rabitq = RABITQ.exec(token);
   if (rabitq !== null) return new IndexRaBitQ(d, metric, Number(rabitq[1] ?? 1), options);
   const product = PRODUCT.exec(token);

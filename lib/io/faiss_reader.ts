@@ -12,6 +12,7 @@ import { readPreTransform, readRefine } from "./faiss_composites.ts";
 import { chunkRows, MAX_DIMENSION, UNAVAILABLE } from "./faiss_codes.ts";
 import { readGraph } from "./faiss_hnsw.ts";
 import { type ListsExpected, readLists, skipDirectMap } from "./faiss_lists.ts";
+import { readLSH } from "./faiss_lsh.ts";
 import { readIVFPQ, readPQ } from "./faiss_product.ts";
 import { readFlatRaBitQ, readIVFRaBitQ } from "./faiss_rabitq.ts";
 import { readIVFSQ, readSQ } from "./faiss_scalar.ts";
@@ -67,6 +68,8 @@ export async function readRecord(place: Place): Promise<Index> {
       return await readIVFSQ(place);
     case "IHNf":
       return await readHNSW(place);
+    case "IxHe":
+      return await readLSH(place);
     case "Ixrq":
     case "Ixrr":
       return await readFlatRaBitQ(place, code === "Ixrr");

@@ -5,6 +5,7 @@ import { IndexIDMap, IndexIDMap2 } from "../index/id_map.ts";
 import type { Index } from "../index/index.ts";
 import type { IndexIVF } from "../index/ivf.ts";
 import { IndexIVFFlat } from "../index/ivf_flat.ts";
+import { IndexLSH } from "../index/lsh.ts";
 import { IndexPreTransform } from "../index/pre_transform.ts";
 import { IndexRefine } from "../index/refine.ts";
 import { IndexIVFPQ, IndexPQ } from "../index/product_quantizer.ts";
@@ -16,6 +17,7 @@ import { CHUNK_BYTES, chunkRows, HEADER_DUMMY } from "./faiss_codes.ts";
 import { writePreTransform, writeRefine } from "./faiss_composites.ts";
 import { writeGraph } from "./faiss_hnsw.ts";
 import { writeLists } from "./faiss_lists.ts";
+import { writeLSH } from "./faiss_lsh.ts";
 import { writeIVFPQ, writePQ } from "./faiss_product.ts";
 import { writeFlatRaBitQ, writeIVFRaBitQ } from "./faiss_rabitq.ts";
 import { writeIVFSQ, writeSQ } from "./faiss_scalar.ts";
@@ -35,6 +37,8 @@ export async function writeRecord(writer: ByteWriter, index: Index): Promise<voi
       await writePQ(writer, index);
     } else if (index instanceof IndexIVFPQ) {
       await writeIVFPQ(writer, index);
+    } else if (index instanceof IndexLSH) {
+      await writeLSH(writer, index);
     } else if (index instanceof IndexRaBitQ) {
       await writeFlatRaBitQ(writer, index);
     } else if (index instanceof IndexIVFRaBitQ) {
