@@ -48,7 +48,15 @@ export { ProductQuantizer, type ProductQuantizerOptions } from "./lib/codec/prod
 export { createGpuBackend, type GpuBackendOptions } from "./lib/backend/gpu/mod.ts";
 export { createReferenceBackend } from "./lib/backend/reference/mod.ts";
 export { backend, useBackend } from "./lib/backend/select.ts";
-export type { Codec, CodecSpec, ProductSpec, ScalarSpec } from "./lib/codec/codec.ts";
+export type {
+  Codec,
+  CodecSpec,
+  ProductSpec,
+  RaBitQSpec,
+  ScalarSpec,
+  SignSpec,
+} from "./lib/codec/codec.ts";
+export { LSHQuantizer, type LSHQuantizerOptions } from "./lib/codec/lsh.ts";
 export { RaBitQuantizer, type RaBitQuantizerOptions } from "./lib/codec/rabitq.ts";
 export { QuantizerType, RangeStat } from "./lib/codec/quantizer_type.ts";
 export { ScalarQuantizer, type ScalarQuantizerOptions } from "./lib/codec/scalar_quantizer.ts";
@@ -102,6 +110,7 @@ export {
   type IVFFastScanOptions,
 } from "./lib/index/fast_scan.ts";
 export { IndexIVFPQ, IndexPQ } from "./lib/index/product_quantizer.ts";
+export { IndexLSH } from "./lib/index/lsh.ts";
 export { IndexIVFRaBitQ, IndexRaBitQ } from "./lib/index/rabitq.ts";
 export { deviceTopkMerge, hostTopkMerge } from "./lib/index/topk_merge.ts";
 export {

@@ -147,7 +147,6 @@ Deno.test("reverseIndexFactory() gives a string that makes the same", () => {
 /** FAISS's grammar that is not there yet: the token that is named, and its class. */
 const later: [description: string, token: string, name: string][] = [
   ["PCA32,IVF16,PQ8+16", "PQ8+16", "IndexIVFPQR"],
-  ["ITQ,LSH", "LSH", "IndexLSH"],
   ["IVF16,PQ8+16", "PQ8+16", "IndexIVFPQR"],
   ["IVF16,SQtq4", "SQtq4", "IndexIVFScalarQuantizer"],
   ["IVF16,FlatDedup", "FlatDedup", "IndexIVFFlatDedup"],
@@ -163,7 +162,6 @@ const later: [description: string, token: string, name: string][] = [
   ["IMI2x8,PQ8", "IMI2x8", "MultiIndexQuantizer"],
   ["Residual4x8,PQ8", "Residual4x8", "Index2Layer"],
   ["SQ0", "SQ0", "IndexScalarQuantizer"],
-  ["LSH64rt", "LSH64rt", "IndexLSH"],
   ["ZnLattice4x10_6", "ZnLattice4x10_6", "IndexLattice"],
   ["RQ3x8_2x4", "RQ3x8_2x4", "IndexResidualQuantizer"],
   ["HNSW32_SQ8", "HNSW32_SQ8", "IndexHNSWSQ"],

@@ -7,6 +7,7 @@
 import type { Backend } from "../lib/backend/backend.ts";
 import { IndexFlat } from "../lib/index/flat.ts";
 import type { Index } from "../lib/index/index.ts";
+import { IndexLSH } from "../lib/index/lsh.ts";
 import { IndexIVFRaBitQ, IndexRaBitQ } from "../lib/index/rabitq.ts";
 import { Metric } from "../lib/metric.ts";
 import { numbers } from "./indexes.ts";
@@ -32,5 +33,12 @@ export async function signKinds(backend: Backend): Promise<Map<string, Index>> {
   untrained.ownFields = true;
   kinds.set("IVF RaBitQ1 untrained", untrained);
   kinds.set("RaBitQ2 untrained", new IndexRaBitQ(d, Metric.Cosine, 2, { backend }));
+  const signs = new IndexLSH(d, 9, { rotateData: true, trainThresholds: true, backend });
+  await signs.train(x);
+  for (const index of [signs, new IndexLSH(d, 2, { backend })]) {
+    await index.add(x);
+    kinds.set(index.factoryString()!, index);
+  }
+  kinds.set("LSH untrained", new IndexLSH(d, 3, { trainThresholds: true, backend }));
   return kinds;
 }

@@ -6,7 +6,7 @@
 
 import { UnsupportedError } from "../errors.ts";
 import { Metric } from "../metric.ts";
-import { isCodes, makeCodes, makeIVFCodes } from "./factory_codes.ts";
+import { isCodes, isIVFCodes, makeCodes, makeIVFCodes } from "./factory_codes.ts";
 import { isComposite, makeComposite } from "./factory_composites.ts";
 import { laterHNSW, laterIndex, laterIVFCode, laterQuantizer } from "./factory_tokens.ts";
 import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "./flat.ts";
@@ -22,7 +22,7 @@ const idMaps = { IDMap: IndexIDMap, IDMap2: IndexIDMap2 } as const;
 /**
  * An index by its factory string: `Flat`, `PQ<M>x<nbits>`, `SQ8` and its like, `RaBitQ[<nbits>]`, and these after
  * `IVF<n>,`, `IVF<n>_HNSW<M>,` or `IVF<n>(<quantizer>),` (`n` may end in `k` or `M`; `nbits` is 8 if left
- * out); `HNSW<M>` or `HNSW<M>,Flat`; transforms before these (`PCA[W][R]<n>`, `OPQ<M>[_<n>]`, `ITQ[<n>]`,
+ * out); `LSH[<nbits>][r][t]`; `HNSW<M>` or `HNSW<M>,Flat`; transforms before these (`PCA[W][R]<n>`, `OPQ<M>[_<n>]`, `ITQ[<n>]`,
  * `RR[<n>]`, `HR[<seed>]`, `L2norm`, `Pad<n>`), `RFlat` or `Refine(<index>)` after them, and `IDMap` or
  * `IDMap2` before or after all.
  *
@@ -143,7 +143,7 @@ function explain(description: string, tokens: string[]): Error {
   }
   const at = tokens.findIndex((token, i) => {
     if (i === 0) return isComposite(token);
-    return !(i === 1 && afterIVF && (token === "Flat" || isCodes(token)));
+    return !(i === 1 && afterIVF && (token === "Flat" || isIVFCodes(token)));
   });
   return new RangeError(`Cannot parse "${description}": token "${tokens[at]}" is out of place`);
 }

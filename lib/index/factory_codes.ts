@@ -5,10 +5,11 @@
  */
 
 import { quantizerShapes, type QuantizerType } from "../codec/quantizer_type.ts";
-import type { Metric } from "../metric.ts";
+import { Metric } from "../metric.ts";
 import { IndexIVFPQFastScan, IndexPQFastScan } from "./fast_scan.ts";
 import type { Index, IndexOptions } from "./index.ts";
 import type { IndexIVF } from "./ivf.ts";
+import { IndexLSH } from "./lsh.ts";
 import { IndexIVFPQ, IndexPQ } from "./product_quantizer.ts";
 import { IndexIVFRaBitQ, IndexRaBitQ } from "./rabitq.ts";
 import { IndexIVFScalarQuantizer, IndexScalarQuantizer } from "./scalar_quantizer.ts";
@@ -25,6 +26,9 @@ const PRODUCT = /^PQ(\d+)(?:x(\d+))?(?:np)?$/;
 /** `PQ<M>x4fs[_<bbs>]`, after an IVF token also `PQ<M>x4fsr[_<bbs>]`, of residuals. */
 const FAST_SCAN = /^PQ(\d+)x4fs(r?)(?:_(\d+))?$/;
 
+/** `LSH[<nbits>][r][t]`: of a rotation, with thresholds. Not in lists. */
+const SIGNS = /^LSH(\d*)(r?)(t?)$/;
+
 /** `RaBitQ`, or with the bits of a number after it. */
 const RABITQ = /^RaBitQ([1-9])?$/;
 
@@ -37,7 +41,13 @@ const SCALAR: ReadonlyMap<string, QuantizerType> = new Map(
 
 /** Whether a token is of codes that are there. */
 export function isCodes(token: string): boolean {
-  return SCALAR.has(token) || [PRODUCT, FAST_SCAN, RABITQ].some((pattern) => pattern.test(token));
+  return SCALAR.has(token) ||
+    [PRODUCT, FAST_SCAN, RABITQ, SIGNS].some((pattern) => pattern.test(token));
+}
+
+/** Whether a token is of codes that lists can hold. */
+export function isIVFCodes(token: string): boolean {
+  return isCodes(token) && !SIGNS.test(token);
 }
 
 /** The index that a token of codes makes. */
@@ -53,6 +63,15 @@ export function makeCodes(
   if (fast?.[2] === "") {
     const bbs = fast[3] === undefined ? undefined : Number(fast[3]);
     return new IndexPQFastScan(d, Number(fast[1]), FAST_NBITS, metric, { ...options, bbs });
+  }
+  const signs = SIGNS.exec(token);
+  if (signs !== null) {
+    if (metric !== Metric.L2) {
+      throw new RangeError(`Cannot make an index: ${token} compares by L2 alone`);
+    }
+    const [, nbits, r, t] = signs;
+    const how = { rotateData: r === "r", trainThresholds: t === "t" };
+    return new IndexLSH(d, Number(nbits || d), { ...options, ...how });
   }
   const rabitq = RABITQ.exec(token);
   if (rabitq !== null) return new IndexRaBitQ(d, metric, Number(rabitq[1] ?? 1), options);

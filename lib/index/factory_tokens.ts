@@ -38,7 +38,6 @@ const indexes: Table = [
   [/^MinMax(FP16)?$/, "IndexRowwiseMinMax"],
   [/^FlatL2Panorama\d+(_\d+)?$/, "IndexFlatL2Panorama"],
   [/^FlatIPPanorama\d+(_\d+)?$/, "IndexFlatIPPanorama"],
-  [/^LSH\d*r?t?$/, "IndexLSH"],
   [/^ZnLattice\d+x\d+_\d+$/, "IndexLattice"],
   [SCALAR, "IndexScalarQuantizer"],
   [new RegExp(`^RQ${STAGES}${ADDITIVE_NORM}$`), "IndexResidualQuantizer"],

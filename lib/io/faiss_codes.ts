@@ -2,7 +2,7 @@
 export const UNAVAILABLE: ReadonlyMap<string, string> = new Map(
   Object.entries({
     IndexPQ: ["IxPQ", "IxPo"],
-    IndexLSH: ["IxHE", "IxHe"],
+    IndexLSH: ["IxHE"],
     IndexRefinePanorama: ["IxRP"],
     IndexFlatPanorama: ["IxFP", "IxFp"],
     IndexFlat1D: ["IxF1"],

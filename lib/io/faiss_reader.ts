@@ -14,6 +14,7 @@ import { ANY_ID, chunkRows, MAX_DIMENSION, UNAVAILABLE } from "./faiss_codes.ts"
 import { readIVFPQFastScan, readPQFastScan } from "./faiss_fast_scan.ts";
 import { readGraph, skipGraph } from "./faiss_hnsw.ts";
 import { type ListsExpected, readDirectMap, readLists, restoreDirectMap } from "./faiss_lists.ts";
+import { readLSH } from "./faiss_lsh.ts";
 import { mapRows } from "./faiss_map.ts";
 import { readIVFPQ, readPQ } from "./faiss_product.ts";
 import { readFlatRaBitQ, readIVFRaBitQ } from "./faiss_rabitq.ts";
@@ -73,6 +74,8 @@ export async function readRecord(place: Place): Promise<Index> {
       return await readIVFPQFastScan(place);
     case "IHNf":
       return await readHNSW(place);
+    case "IxHe":
+      return await readLSH(place);
     case "Ixrq":
     case "Ixrr":
       return await readFlatRaBitQ(place, code === "Ixrr");

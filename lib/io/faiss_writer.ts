@@ -6,6 +6,7 @@ import { IndexIDMap, IndexIDMap2 } from "../index/id_map.ts";
 import type { Index } from "../index/index.ts";
 import type { IndexIVF } from "../index/ivf.ts";
 import { IndexIVFFlat } from "../index/ivf_flat.ts";
+import { IndexLSH } from "../index/lsh.ts";
 import { IndexPreTransform } from "../index/pre_transform.ts";
 import { IndexRefine } from "../index/refine.ts";
 import { IndexIVFPQ, IndexPQ } from "../index/product_quantizer.ts";
@@ -18,6 +19,7 @@ import { writePreTransform, writeRefine } from "./faiss_composites.ts";
 import { writeIVFPQFastScan, writePQFastScan } from "./faiss_fast_scan.ts";
 import { writeGraph } from "./faiss_hnsw.ts";
 import { writeDirectMap, writeLists } from "./faiss_lists.ts";
+import { writeLSH } from "./faiss_lsh.ts";
 import { writeIVFPQ, writePQ } from "./faiss_product.ts";
 import { writeFlatRaBitQ, writeIVFRaBitQ } from "./faiss_rabitq.ts";
 import { writeIVFSQ, writeSQ } from "./faiss_scalar.ts";
@@ -41,6 +43,8 @@ export async function writeRecord(writer: ByteWriter, index: Index): Promise<voi
       await writePQFastScan(writer, index);
     } else if (index instanceof IndexIVFPQFastScan) {
       await writeIVFPQFastScan(writer, index);
+    } else if (index instanceof IndexLSH) {
+      await writeLSH(writer, index);
     } else if (index instanceof IndexRaBitQ) {
       await writeFlatRaBitQ(writer, index);
     } else if (index instanceof IndexIVFRaBitQ) {

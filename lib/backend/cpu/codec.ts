@@ -38,9 +38,9 @@ export function scanCost(spec: CodecSpec): { code: number; list: number } {
   if (spec.kind === "binary") return { code: pairCost(binaryCodeSize(spec.d)), list: 0 };
   if (spec.kind === "sq") return { code: spec.d, list: 0 };
   if (spec.kind === "signs") return { code: spec.d / 16, list: spec.d };
-  // Bits are counted, or numbers taken apart and multiplied.
+  // Bits are counted, or bytes multiplied.
   if (spec.kind === "rabitq") {
-    return { code: spec.nbits === 1 ? spec.d / 4 : 4 * spec.d, list: spec.d };
+    return { code: spec.nbits === 1 ? spec.d / 8 : spec.d / 2, list: 4 * spec.d };
   }
   // A look-up a part, in tables that take as long as comparing the centroids; of blocks, 32 at once.
   return { code: spec.inBlocks ? spec.m / 32 : spec.m, list: spec.centroids.length };

@@ -7,7 +7,7 @@
 #if defined(ISA_VPOPCNT)
 #define GROUPS (BLOCK / 8)
 static void FN(count)(const uint64_t *words, uint32_t word_count, const uint64_t *bits, uint32_t planes,
-                      uint32_t *dots) {
+                      int32_t *dots) {
   __m512i sums[GROUPS];
   UNROLL for (uint32_t g = 0; g < GROUPS; g++) sums[g] = _mm512_setzero_si512();
   // From the highest plane down: each doubles those before it.
@@ -26,7 +26,7 @@ static void FN(count)(const uint64_t *words, uint32_t word_count, const uint64_t
 }
 #elif defined(ISA_NEON)
 static void FN(count)(const uint64_t *words, uint32_t word_count, const uint64_t *bits, uint32_t planes,
-                      uint32_t *dots) {
+                      int32_t *dots) {
   for (uint32_t i = 0; i < BLOCK; i += 4) {
     uint32x4_t sums = vdupq_n_u32(0);
     for (uint32_t p = planes; p-- > 0;) {
@@ -45,7 +45,7 @@ static void FN(count)(const uint64_t *words, uint32_t word_count, const uint64_t
         sums = vaddq_u32(sums, vcombine_u32(vmovn_u64(a), vmovn_u64(b)));
       }
     }
-    vst1q_u32(dots + i, sums);
+    vst1q_s32(dots + i, vreinterpretq_s32_u32(sums));
   }
 }
 #elif defined(ISA_AVX2) || defined(ISA_AVX512)
@@ -57,7 +57,7 @@ INLINE __m256i byte_counts(__m256i x, __m256i table) {
 }
 
 static void FN(count)(const uint64_t *words, uint32_t word_count, const uint64_t *bits, uint32_t planes,
-                      uint32_t *dots) {
+                      int32_t *dots) {
   const __m256i table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3, 1, 2,
                                          2, 3, 2, 3, 3, 4);
   for (uint32_t i = 0; i < BLOCK; i += 16) {
@@ -85,36 +85,37 @@ static void FN(count)(const uint64_t *words, uint32_t word_count, const uint64_t
     UNROLL for (uint32_t g = 0; g < 4; g++) {
       uint64_t four[4];
       _mm256_storeu_si256((__m256i *)four, sums[g]);
-      UNROLL for (uint32_t j = 0; j < 4; j++) dots[i + g * 4 + j] = (uint32_t)four[j];
+      UNROLL for (uint32_t j = 0; j < 4; j++) dots[i + g * 4 + j] = (int32_t)four[j];
     }
   }
 }
 #else
 static void FN(count)(const uint64_t *words, uint32_t word_count, const uint64_t *bits, uint32_t planes,
-                      uint32_t *dots) {
+                      int32_t *dots) {
   for (uint32_t i = 0; i < BLOCK; i++) {
     dots[i] = 0;
     for (uint32_t p = 0; p < planes; p++)
       for (uint32_t w = 0; w < word_count; w++)
-        dots[i] += (uint32_t)__builtin_popcountll(words[(size_t)w * BLOCK + i] & bits[(size_t)p * word_count + w]) << p;
+        dots[i] += __builtin_popcountll(words[(size_t)w * BLOCK + i] & bits[(size_t)p * word_count + w]) << p;
   }
 }
 #endif
 
 #if LANES == 1
-INLINE vf to_floats(const uint32_t *x) { return (float)*x; }
+INLINE vf to_floats(const int32_t *x) { return (float)*x; }
 INLINE vf size_of(vf x) { return fabsf(x); }
 #else
+typedef int32_t vi __attribute__((ext_vector_type(LANES)));
 typedef uint32_t vu __attribute__((ext_vector_type(LANES)));
-INLINE vf to_floats(const uint32_t *x) {
-  vu v;
+INLINE vf to_floats(const int32_t *x) {
+  vi v;
   memcpy(&v, x, sizeof v);
   return __builtin_convertvector(v, vf);
 }
 INLINE vf size_of(vf x) { return (vf)((vu)x & 0x7fffffff); }
 #endif
 
-static uint64_t FN(within)(const cpu_rabitq_line *line, const uint32_t *dots, const uint32_t *ones,
+static uint64_t FN(within)(const cpu_rabitq_line *line, const int32_t *dots, const int32_t *ones,
                            const float *factors) {
   uint64_t mask = 0;
   vf base = (vf)line->base, level = (vf)line->level, bit = (vf)line->bit, always = (vf)line->always;
@@ -161,21 +162,121 @@ static uint64_t FN(round)(const float *x, uint32_t d, float least, float inverse
   return sum;
 }
 
-static void FN(unpack)(const uint8_t *signs, const uint8_t *more, uint32_t d, uint32_t bits, float *x) {
-  float zero = (float)(1u << bits) - 0.5f;
-  if (bits == 0) zero = 0;
-  uint32_t mask = (1u << bits) - 1;
-  size_t bytes = ((size_t)d * bits + 7) / 8;
-  for (uint32_t j = 0; j < d; j++) {
-    uint32_t level = (uint32_t)(signs[j >> 3] >> (j & 7) & 1) << bits;
-    if (bits) {
-      size_t bit = (size_t)j * bits, at = bit >> 3;
-      uint32_t two = more[at] | (at + 1 < bytes ? (uint32_t)more[at + 1] << 8 : 0);
-      level |= two >> (bit & 7) & mask;
+#if defined(ISA_VPOPCNT)
+// Words of eight codes at a time are gathered from where they lie.
+static void FN(transpose)(const uint8_t *base, const uint32_t *positions, uint32_t n, size_t size, uint32_t word_count,
+                          uint64_t last, uint64_t *words, uint32_t *ones) {
+  __m512i step = _mm512_set1_epi64((int64_t)size);
+  for (uint32_t i = 0; i < BLOCK; i += 8) {
+    // A short block repeats its last code.
+    uint64_t rows[8];
+    UNROLL for (uint32_t j = 0; j < 8; j++) {
+      uint32_t row = i + j < n ? i + j : n - 1;
+      rows[j] = positions ? positions[row] : row;
     }
-    x[j] = (float)level - zero;
+    __m512i at = _mm512_mullo_epi64(_mm512_loadu_si512(rows), step), sum = _mm512_setzero_si512();
+    for (uint32_t w = 0; w < word_count; w++) {
+      __m512i word = _mm512_i64gather_epi64(at, base + 8 * (size_t)w, 1);
+      if (w + 1 == word_count) word = _mm512_and_si512(word, _mm512_set1_epi64((int64_t)last));
+      _mm512_storeu_si512(words + (size_t)w * BLOCK + i, word);
+      sum = _mm512_add_epi64(sum, _mm512_popcnt_epi64(word));
+    }
+    _mm256_storeu_si256((__m256i *)(ones + i), _mm512_cvtepi64_epi32(sum));
   }
 }
 
+static void FN(unpack)(const uint8_t *signs, const uint8_t *more, uint32_t d, uint32_t bits, uint8_t *levels) {
+  // Bytes of eight numbers go to a word, where a shift takes each to its byte.
+  uint8_t places[64], shifts[64];
+  for (uint32_t i = 0; i < 64; i++) {
+    places[i] = (uint8_t)((i / 8) * bits + (i % 8 < bits ? i % 8 : 0));
+    shifts[i] = (uint8_t)((i % 8) * bits);
+  }
+  __m512i place = _mm512_loadu_si512(places), shift = _mm512_loadu_si512(shifts);
+  uint32_t drop = bits == 8, kept = bits - drop;
+  __m512i mask = _mm512_set1_epi8((char)((1u << bits) - 1)), sign = _mm512_set1_epi8((char)(1u << kept));
+  __m512i half = _mm512_set1_epi8(0x7f);
+  for (uint32_t j = 0; j < d; j += 64) {
+    uint32_t left = d - j < 64 ? d - j : 64;
+    uint64_t some = left == 64 ? ~0ull : (1ull << left) - 1;
+    uint32_t bytes = (left * bits + 7) / 8, sign_bytes = (left + 7) / 8;
+    __m512i packed = _mm512_maskz_loadu_epi8(bytes == 64 ? ~0ull : (1ull << bytes) - 1, more + (size_t)j / 8 * bits);
+    __m512i x = _mm512_permutexvar_epi8(place, packed);
+    x = _mm512_and_si512(_mm512_multishift_epi64_epi8(shift, x), mask);
+    if (drop) x = _mm512_and_si512(_mm512_srli_epi16(x, 1), half);
+    uint64_t ones = 0;
+    memcpy(&ones, signs + j / 8, sign_bytes);
+    x = _mm512_or_si512(x, _mm512_maskz_mov_epi8(ones, sign));
+    _mm512_storeu_si512(levels + j, _mm512_maskz_mov_epi8(some, x));
+  }
+}
+
+static void FN(multiply)(const uint8_t *levels, uint32_t width, const int8_t *query, int32_t *dots) {
+  for (uint32_t i = 0; i < BLOCK; i += 4) {
+    __m512i sums[4];
+    UNROLL for (uint32_t r = 0; r < 4; r++) sums[r] = _mm512_setzero_si512();
+    for (uint32_t j = 0; j < width; j += 64) {
+      __m512i q = _mm512_loadu_si512(query + j);
+      UNROLL for (uint32_t r = 0; r < 4; r++)
+        sums[r] = _mm512_dpbusd_epi32(sums[r], _mm512_loadu_si512(levels + (size_t)(i + r) * width + j), q);
+    }
+    __m512i low = _mm512_add_epi32(_mm512_unpacklo_epi32(sums[0], sums[1]), _mm512_unpackhi_epi32(sums[0], sums[1]));
+    __m512i high = _mm512_add_epi32(_mm512_unpacklo_epi32(sums[2], sums[3]), _mm512_unpackhi_epi32(sums[2], sums[3]));
+    __m512i all = _mm512_add_epi32(_mm512_unpacklo_epi64(low, high), _mm512_unpackhi_epi64(low, high));
+    __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64(all, 1));
+    __m128i four = _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+    _mm_storeu_si128((__m128i *)(dots + i), four);
+  }
+}
+#else
+#define NO_TRANSPOSE
+static void FN(unpack)(const uint8_t *signs, const uint8_t *more, uint32_t d, uint32_t bits, uint8_t *levels) {
+  uint64_t mask = (1u << bits) - 1;
+  uint32_t drop = bits == 8, kept = bits - drop;
+  for (uint32_t j = 0; j < d; j += 8, more += bits) {
+    uint64_t word, out = 0, ones = signs[j >> 3];
+    memcpy(&word, more, 8);
+    UNROLL for (uint32_t i = 0; i < 8; i++)
+      out |= (((word >> (i * bits) & mask) >> drop) | (ones >> i & 1) << kept) << (8 * i);
+    if (d - j < 8) out &= (1ull << (8 * (d - j))) - 1;
+    memcpy(levels + j, &out, 8);
+  }
+  for (uint32_t j = (d + 7) / 8 * 8; j < (d + 63) / 64 * 64; j++) levels[j] = 0;
+}
+
+static void FN(multiply)(const uint8_t *levels, uint32_t width, const int8_t *query, int32_t *dots) {
+  for (uint32_t i = 0; i < BLOCK; i++, levels += width) {
+#if defined(ISA_AVX2) || defined(ISA_AVX512)
+    __m256i sum = _mm256_setzero_si256(), one = _mm256_set1_epi16(1);
+    for (uint32_t j = 0; j < width; j += 32) {
+      __m256i pairs = _mm256_maddubs_epi16(_mm256_loadu_si256((const __m256i *)(levels + j)),
+                                           _mm256_loadu_si256((const __m256i *)(query + j)));
+      sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, one));
+    }
+    __m128i four = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+    dots[i] = _mm_cvtsi128_si32(four) + _mm_extract_epi32(four, 1);
+#elif defined(ISA_NEON)
+    int32x4_t sum = vdupq_n_s32(0);
+    for (uint32_t j = 0; j < width; j += 16) {
+      uint8x16_t x = vld1q_u8(levels + j);
+      int8x16_t q = vld1q_s8(query + j);
+      int16x8_t low = vmulq_s16(vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(x))), vmovl_s8(vget_low_s8(q)));
+      int16x8_t high = vmulq_s16(vreinterpretq_s16_u16(vmovl_u8(vget_high_u8(x))), vmovl_s8(vget_high_s8(q)));
+      sum = vpadalq_s16(vpadalq_s16(sum, low), high);
+    }
+    dots[i] = vaddvq_s32(sum);
+#else
+    dots[i] = 0;
+    for (uint32_t j = 0; j < width; j++) dots[i] += (int32_t)levels[j] * query[j];
+#endif
+  }
+}
+#endif
+
 const cpu_rabitq_kernels FN(cpu_rabitq) = {
-    .count = FN(count), .within = FN(within), .round = FN(round), .unpack = FN(unpack)};
+    .count = FN(count),
+#if !defined(NO_TRANSPOSE)
+    .transpose = FN(transpose),
+#endif
+    .within = FN(within), .round = FN(round), .unpack = FN(unpack), .multiply = FN(multiply)};

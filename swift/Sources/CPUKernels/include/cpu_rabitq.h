@@ -2,8 +2,8 @@
 // alone, which differ from a query's in so many bits.
 //
 // A key is a + b · f, where f is a product of a query with the numbers that bits stand for. Where queries are rounded
-// to integers the product is exact, from bits that are counted; otherwise it is summed up in float, with a margin, and
-// what may be near again in double. Keys that collectors get are final.
+// to integers the product is exact, from bits that are counted; otherwise it is found from a query of bytes first,
+// with a margin, and what may be near again in double. Keys that collectors get are final.
 #ifndef CPU_RABITQ_H
 #define CPU_RABITQ_H
 
@@ -34,13 +34,17 @@ typedef struct cpu_rabitq_query {
   double per_level, per_bit, always;
   const uint64_t *bits;  // planes × words
   const float *rest;     // it less the center
+  const int8_t *bytes;   // that in steps, zeros up to a multiple of 64
+  double step, off;      // of these; the sum of what rounding took
+  int64_t sum;           // of bytes
+  double size;           // sum of the sizes of bytes
 } cpu_rabitq_query;
 
 // Codes by word: word w of code i is words[w * CPU_RABITQ_BLOCK + i].
 typedef struct cpu_rabitq_block {
   uint64_t *words;
   float *factors;  // CPU_RABITQ_BLOCK of the first, then of the second
-  uint32_t *ones;  // bits that are set
+  int32_t *ones;  // bits that are set
 } cpu_rabitq_block;
 
 // base + scale · (first + second · (level · dot + bit · ones + always)), within limit.
@@ -50,14 +54,21 @@ typedef struct cpu_rabitq_line {
 
 typedef struct cpu_rabitq_kernels {
   // dots[i] = sum over planes p of 2^p · the bits of code i that plane p has. words: of a block; bits: planes × words.
-  void (*count)(const uint64_t *words, uint32_t word_count, const uint64_t *bits, uint32_t planes, uint32_t *dots);
+  void (*count)(const uint64_t *words, uint32_t word_count, const uint64_t *bits, uint32_t planes, int32_t *dots);
+  // Words of up to a block of codes, the last word with the bits of `last` alone, and how many bits are set.
+  // NULL where the plain loop does as well.
+  void (*transpose)(const uint8_t *base, const uint32_t *positions, uint32_t n, size_t size, uint32_t word_count,
+                    uint64_t last, uint64_t *words, uint32_t *ones);
   // Bit i: code i of a block may be within the line's limit. A NaN may be.
-  uint64_t (*within)(const cpu_rabitq_line *line, const uint32_t *dots, const uint32_t *ones, const float *factors);
+  uint64_t (*within)(const cpu_rabitq_line *line, const int32_t *dots, const int32_t *ones, const float *factors);
   // Levels of numbers about least, at most `most`, and 64 of their bits a word; returns their sum.
   uint64_t (*round)(const float *x, uint32_t d, float least, float inverse, uint32_t planes, uint8_t *levels,
                     uint64_t *bits);
-  // Integers of d numbers of `bits` + 1 bits, the sign's the highest, less 2^bits - 1/2.
-  void (*unpack)(const uint8_t *signs, const uint8_t *more, uint32_t d, uint32_t bits, float *x);
+  // Integers of numbers of `bits` + 1 bits, the sign's the highest, of nine the upper eight; up to d rounded up to 64,
+  // zeros at the end. Eight bytes follow `more`.
+  void (*unpack)(const uint8_t *signs, const uint8_t *more, uint32_t d, uint32_t bits, uint8_t *levels);
+  // Products of a block of such rows, `width` apart, and bytes of a query; where rows have 8 bits, of at most 63.
+  void (*multiply)(const uint8_t *levels, uint32_t width, const int8_t *query, int32_t *dots);
 } cpu_rabitq_kernels;
 
 struct cpu_kernels;
