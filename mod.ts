@@ -41,14 +41,38 @@ export type {
   StoreSearch,
 } from "./lib/backend/backend.ts";
 export { ProductQuantizer, type ProductQuantizerOptions } from "./lib/codec/product_quantizer.ts";
+export type {
+  BinaryGraph,
+  BinaryGraphSearch,
+  BinaryLists,
+  BinaryNeighbors,
+  BinarySearch,
+  BinaryStore,
+} from "./lib/backend/binary.ts";
 export { createGpuBackend, type GpuBackendOptions } from "./lib/backend/gpu/mod.ts";
 export { createReferenceBackend } from "./lib/backend/reference/mod.ts";
 export { backend, useBackend } from "./lib/backend/select.ts";
-export type { Codec, CodecSpec, ProductSpec, ScalarSpec } from "./lib/codec/codec.ts";
+export type { BinarySpec, Codec, CodecSpec, ProductSpec, ScalarSpec } from "./lib/codec/codec.ts";
 export { QuantizerType, RangeStat } from "./lib/codec/quantizer_type.ts";
 export { ScalarQuantizer, type ScalarQuantizerOptions } from "./lib/codec/scalar_quantizer.ts";
 export type { MimeBundle } from "./lib/display.ts";
 export * from "./lib/errors.ts";
+export { type BinaryInput, toCodes } from "./lib/index/binary/codes_input.ts";
+export { indexBinaryFactory, reverseIndexBinaryFactory } from "./lib/index/binary/factory.ts";
+export { IndexBinaryFlat } from "./lib/index/binary/flat.ts";
+export { IndexBinaryFromFloat } from "./lib/index/binary/from_float.ts";
+export { IndexBinaryHash, IndexBinaryMultiHash } from "./lib/index/binary/hash.ts";
+export { IndexBinaryHashed } from "./lib/index/binary/hashed.ts";
+export { type BinaryHNSWParts, IndexBinaryHNSW } from "./lib/index/binary/hnsw.ts";
+export { IndexBinaryIDMap, IndexBinaryIDMap2 } from "./lib/index/binary/id_map.ts";
+export {
+  type BinaryIndexOptions,
+  type BinarySearchParameters,
+  type BinarySearchResult,
+  type CheckedBinarySearch,
+  IndexBinary,
+} from "./lib/index/binary/index_binary.ts";
+export { type BinaryIVFParts, IndexBinaryIVF } from "./lib/index/binary/ivf.ts";
 export {
   Clustering,
   type ClusteringParameters,
@@ -97,6 +121,12 @@ export {
   serializeIndex,
   writeIndex,
 } from "./lib/io/faiss_file.ts";
+export {
+  deserializeIndexBinary,
+  readIndexBinary,
+  serializeIndexBinary,
+  writeIndexBinary,
+} from "./lib/io/faiss_binary_file.ts";
 export {
   gpu,
   type GpuBuffer,
