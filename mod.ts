@@ -140,6 +140,7 @@ export { type IdInput, Matrix, toIds, toRows, type VectorInput } from "./lib/mat
 export { isSimilarity, Metric, metricName } from "./lib/metric.ts";
 export { Random } from "./lib/random.ts";
 export {
+  type Distances,
   type Hit,
   RangeSearchResult,
   SearchAndReconstructResult,
