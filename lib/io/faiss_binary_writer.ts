@@ -89,11 +89,11 @@ function bitsFor(most: number): number {
 
 /** The sizes of all buckets as a string of bits, and then their ids and vectors. */
 async function writeHash(writer: ByteWriter, index: IndexBinaryHash): Promise<void> {
-  const { b, codeSize, idMap, nflip, store, tables: [table] } = index;
+  const { b, codeSize, idMap, nflip, store } = index;
   await writeHeader(writer, "IBHh", index);
   await writer.i32(b);
   await writer.i32(nflip);
-  const buckets = table!.buckets();
+  const buckets = index.bucketsOf(0);
   await writer.u64(buckets.length);
   const sizeBits = bitsFor(buckets.reduce((most, { rows }) => Math.max(most, rows.length), 0));
   await writer.i32(sizeBits);
@@ -114,7 +114,7 @@ async function writeHash(writer: ByteWriter, index: IndexBinaryHash): Promise<vo
 
 /** The vectors, and then the buckets of each hash as a string of bits. */
 async function writeMultiHash(writer: ByteWriter, index: IndexBinaryMultiHash): Promise<void> {
-  const { b, codeSize, nflip, nhash, ntotal, store, tables } = index;
+  const { b, codeSize, nflip, nhash, ntotal, store } = index;
   await writeHeader(writer, "IBHm", index);
   await writeHeader(writer, "IBxF", index);
   await writeCodes(writer, ntotal * codeSize, store.codes);
@@ -123,11 +123,12 @@ async function writeMultiHash(writer: ByteWriter, index: IndexBinaryMultiHash): 
   await writer.i32(nflip);
   // FAISS takes too few where all vectors are in one bucket, and their number is a power of two.
   const idBits = bitsFor(ntotal);
-  for (const table of tables) {
+  for (let hash = 0; hash < nhash; hash++) {
+    const buckets = index.bucketsOf(hash);
     await writer.i32(idBits);
-    await writer.u64(table.size);
-    const bits = new BitWriter((b + idBits) * table.size + ntotal * idBits);
-    for (const { low, high, rows } of table.buckets()) {
+    await writer.u64(buckets.length);
+    const bits = new BitWriter((b + idBits) * buckets.length + ntotal * idBits);
+    for (const { low, high, rows } of buckets) {
       bits.writeKey(low, high, b);
       bits.write(rows.length, idBits);
       for (const row of rows) bits.write(row, idBits);
