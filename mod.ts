@@ -45,10 +45,19 @@ export type {
   StoreSearch,
 } from "./lib/backend/backend.ts";
 export { ProductQuantizer, type ProductQuantizerOptions } from "./lib/codec/product_quantizer.ts";
+export type {
+  BinaryGraph,
+  BinaryGraphSearch,
+  BinaryLists,
+  BinaryNeighbors,
+  BinarySearch,
+  BinaryStore,
+} from "./lib/backend/binary.ts";
 export { createGpuBackend, type GpuBackendOptions } from "./lib/backend/gpu/mod.ts";
 export { createReferenceBackend } from "./lib/backend/reference/mod.ts";
 export { backend, useBackend } from "./lib/backend/select.ts";
 export type {
+  BinarySpec,
   Codec,
   CodecSpec,
   ProductSpec,
@@ -62,6 +71,22 @@ export { QuantizerType, RangeStat } from "./lib/codec/quantizer_type.ts";
 export { ScalarQuantizer, type ScalarQuantizerOptions } from "./lib/codec/scalar_quantizer.ts";
 export type { MimeBundle } from "./lib/display.ts";
 export * from "./lib/errors.ts";
+export { type BinaryInput, toCodes } from "./lib/index/binary/codes_input.ts";
+export { indexBinaryFactory, reverseIndexBinaryFactory } from "./lib/index/binary/factory.ts";
+export { IndexBinaryFlat } from "./lib/index/binary/flat.ts";
+export { IndexBinaryFromFloat } from "./lib/index/binary/from_float.ts";
+export { IndexBinaryHash, IndexBinaryMultiHash } from "./lib/index/binary/hash.ts";
+export { IndexBinaryHashed } from "./lib/index/binary/hashed.ts";
+export { type BinaryHNSWParts, IndexBinaryHNSW } from "./lib/index/binary/hnsw.ts";
+export { IndexBinaryIDMap, IndexBinaryIDMap2 } from "./lib/index/binary/id_map.ts";
+export {
+  type BinaryIndexOptions,
+  type BinarySearchParameters,
+  type BinarySearchResult,
+  type CheckedBinarySearch,
+  IndexBinary,
+} from "./lib/index/binary/index_binary.ts";
+export { type BinaryIVFParts, IndexBinaryIVF } from "./lib/index/binary/ivf.ts";
 export {
   Clustering,
   type ClusteringParameters,
@@ -123,6 +148,12 @@ export {
 } from "./lib/io/faiss_file.ts";
 export { mergeOnDisk, type MergeOnDiskOptions } from "./lib/io/merge_on_disk.ts";
 export {
+  deserializeIndexBinary,
+  readIndexBinary,
+  serializeIndexBinary,
+  writeIndexBinary,
+} from "./lib/io/faiss_binary_file.ts";
+export {
   gpu,
   type GpuBuffer,
   type GpuDevice,
@@ -135,6 +166,7 @@ export { type IdInput, Matrix, toIds, toRows, type VectorInput } from "./lib/mat
 export { isSimilarity, Metric, metricName } from "./lib/metric.ts";
 export { Random } from "./lib/random.ts";
 export {
+  type Distances,
   type Hit,
   RangeSearchResult,
   SearchAndReconstructResult,

@@ -16,8 +16,8 @@ export interface Hit {
   distance: number;
 }
 
-/** Distances of vectors, or of bits. */
-type Distances = Float32Array | Int32Array;
+/** Distances that a search finds: of vectors, or of bits. */
+export type Distances = Float32Array | Int32Array;
 
 function toHits(distances: Distances, labels: BigInt64Array, from: number, to: number): Hit[] {
   const hits: Hit[] = [];

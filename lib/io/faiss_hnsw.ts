@@ -5,7 +5,7 @@
  */
 
 import type { GraphPlaces, HNSWGraph } from "../backend/backend.ts";
-import type { HNSWParameters, IndexHNSWFlat } from "../index/hnsw.ts";
+import type { HNSWParameters } from "../index/hnsw.ts";
 import { cumulativeLinks, levelProbabilities } from "../index/hnsw_levels.ts";
 import type { ByteReader } from "./byte_reader.ts";
 import type { ByteWriter } from "./byte_writer.ts";
@@ -195,7 +195,10 @@ async function readLinks(
 }
 
 /** Writes the graph of an index as FAISS does. */
-export async function writeGraph(writer: ByteWriter, index: IndexHNSWFlat): Promise<void> {
+export async function writeGraph(
+  writer: ByteWriter,
+  index: { hnsw: HNSWParameters; store: { graph(): HNSWGraph } },
+): Promise<void> {
   const { M, efConstruction, efSearch } = index.hnsw;
   const { levels, links, entry } = index.store.graph();
   const probabilities = Float64Array.from(levelProbabilities(M));

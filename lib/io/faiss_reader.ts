@@ -93,6 +93,9 @@ export async function readRecord(place: Place): Promise<Index> {
     case "IxRF":
       return await readRefine(inside);
   }
+  if (code.startsWith("IB")) {
+    reader.fail(`${code} is an index of bits: readIndexBinary reads it`, at);
+  }
   const name = UNAVAILABLE.get(code);
   return reader.fail(
     name === undefined

@@ -8,6 +8,12 @@ export { writeAtomically } from "./atomic.ts";
 export { type CsvOptions, type CsvWriteOptions, readCsv, writeCsv } from "./csv.ts";
 export { type Digits, loadDigits } from "./digits.ts";
 export {
+  deserializeIndexBinary,
+  readIndexBinary,
+  serializeIndexBinary,
+  writeIndexBinary,
+} from "./faiss_binary_file.ts";
+export {
   deserializeIndex,
   readIndex,
   type ReadIndexOptions,

@@ -138,18 +138,17 @@ export class BucketTable {
     for (let row = head; row !== -1; row = this.#before[row]!) visit(row);
   }
 
-  /** Each bucket's bits and vectors in order, by its first place. */
-  *buckets(): Generator<Key & { rows: Int32Array }> {
-    for (const [slot, head] of this.#heads.entries()) {
-      if (head === -1) continue;
+  /** Each bucket's bits and its vectors in order; buckets are in order of their first one. */
+  buckets(): (Key & { rows: Int32Array })[] {
+    const found: (Key & { rows: Int32Array })[] = [];
+    this.#heads.forEach((head, slot) => {
+      if (head === -1) return;
       const rows: number[] = [];
       this.#visit(head, (row) => rows.push(row));
-      yield {
-        low: this.#lows[slot]!,
-        high: this.#highs[slot]!,
-        rows: Int32Array.from(rows.reverse()),
-      };
-    }
+      const [low, high] = [this.#lows[slot]!, this.#highs[slot]!];
+      found.push({ low, high, rows: Int32Array.from(rows).reverse() });
+    });
+    return found.sort((a, b) => a.rows[0]! - b.rows[0]!);
   }
 }
 

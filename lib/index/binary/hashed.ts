@@ -58,9 +58,9 @@ export abstract class IndexBinaryHashed extends IndexBinary {
     return this.#store;
   }
 
-  /** The buckets of each hash. @internal */
-  get tables(): readonly BucketTable[] {
-    return this.#tables;
+  /** The buckets of a hash, in order of their first vector: their bits and positions. @internal */
+  bucketsOf(hash: number): { low: number; high: number; rows: Int32Array }[] {
+    return this.#tables[hash]!.buckets();
   }
 
   /** Number of vectors. */
