@@ -49,6 +49,7 @@ export { createGpuBackend, type GpuBackendOptions } from "./lib/backend/gpu/mod.
 export { createReferenceBackend } from "./lib/backend/reference/mod.ts";
 export { backend, useBackend } from "./lib/backend/select.ts";
 export type { Codec, CodecSpec, ProductSpec, ScalarSpec } from "./lib/codec/codec.ts";
+export { RaBitQuantizer, type RaBitQuantizerOptions } from "./lib/codec/rabitq.ts";
 export { QuantizerType, RangeStat } from "./lib/codec/quantizer_type.ts";
 export { ScalarQuantizer, type ScalarQuantizerOptions } from "./lib/codec/scalar_quantizer.ts";
 export type { MimeBundle } from "./lib/display.ts";
@@ -62,6 +63,7 @@ export {
 } from "./lib/index/clustering.ts";
 export type { InitMethod } from "./lib/index/clustering_init.ts";
 export { indexFactory, reverseIndexFactory } from "./lib/index/factory.ts";
+export { DirectMapType } from "./lib/index/direct_map.ts";
 export { IndexFlat, IndexFlatIP, IndexFlatL2 } from "./lib/index/flat.ts";
 export { IndexFlatCodes } from "./lib/index/flat_codes.ts";
 export { type HNSWParameters, type HNSWParts, IndexHNSWFlat } from "./lib/index/hnsw.ts";
@@ -79,6 +81,7 @@ export { IndexIVFFlat, type IVFFlatParts } from "./lib/index/ivf_flat.ts";
 export { IndexPreTransform } from "./lib/index/pre_transform.ts";
 export { IndexRefine, IndexRefineFlat } from "./lib/index/refine.ts";
 export { IndexReplicas } from "./lib/index/replicas.ts";
+export type { StandaloneCodec } from "./lib/index/standalone_codec.ts";
 export { IndexShards, type IndexShardsOptions } from "./lib/index/shards.ts";
 export {
   type DeviceTopk,
@@ -92,7 +95,14 @@ export {
   IndexScalarQuantizer,
   type RangeOptions,
 } from "./lib/index/scalar_quantizer.ts";
+export {
+  type FastScanOptions,
+  IndexIVFPQFastScan,
+  IndexPQFastScan,
+  type IVFFastScanOptions,
+} from "./lib/index/fast_scan.ts";
 export { IndexIVFPQ, IndexPQ } from "./lib/index/product_quantizer.ts";
+export { IndexIVFRaBitQ, IndexRaBitQ } from "./lib/index/rabitq.ts";
 export { deviceTopkMerge, hostTopkMerge } from "./lib/index/topk_merge.ts";
 export {
   deserializeIndex,

@@ -59,6 +59,27 @@ const rangeSearch = {
   result: "i32",
 } as const;
 
+const update = {
+  parameters: [
+    "u32", // uint32_t ivf
+    "f64", // double n
+    "buffer", // const int64_t *ids
+    "buffer", // const float *x
+    "buffer", // const int64_t *lists
+    "buffer", // mf_call *call
+  ],
+  result: "i32",
+} as const;
+
+const keepMap = {
+  parameters: [
+    "u32", // uint32_t ivf
+    "u32", // uint32_t kind
+    "buffer", // mf_call *call
+  ],
+  result: "i32",
+} as const;
+
 /** `mf_ivf_*`. */
 export const ivfSymbols = {
   mf_ivf_create: {
@@ -103,6 +124,16 @@ export const ivfSymbols = {
     ],
     result: "i32",
   },
+  mf_ivf_ids: {
+    parameters: [
+      "u32", // uint32_t ivf
+      "f64", // double n
+      "buffer", // const int64_t *locations
+      "buffer", // int64_t *ids
+      "buffer", // mf_call *call
+    ],
+    result: "i32",
+  },
   mf_ivf_gather: {
     parameters: [
       "u32", // uint32_t ivf
@@ -113,6 +144,10 @@ export const ivfSymbols = {
     ],
     result: "i32",
   },
+  mf_ivf_keep_map: keepMap,
+  mf_ivf_keep_map_async: nonblocking("mf_ivf_keep_map", keepMap),
+  mf_ivf_update: update,
+  mf_ivf_update_async: nonblocking("mf_ivf_update", update),
   mf_ivf_remove_async: nonblocking("mf_ivf_remove", remove),
   mf_ivf_clear: {
     parameters: [

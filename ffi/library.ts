@@ -6,6 +6,7 @@
 
 import { DeviceError } from "../lib/errors.ts";
 import { readVariable } from "../lib/env.ts";
+import { binarySymbols } from "./binary.ts";
 import { codesSymbols } from "./codes.ts";
 import { distanceSymbols } from "./distance.ts";
 import { factorSymbols } from "./factor.ts";
@@ -78,6 +79,7 @@ export const symbols = {
   ...selectorSymbols,
   ...flatSymbols,
   ...ivfSymbols,
+  ...binarySymbols,
   ...codesSymbols,
   ...hnswSymbols,
   ...mapSymbols,

@@ -45,6 +45,10 @@ export interface SearchRecord {
   nq: number;
   /** Neighbors a query. */
   k: number;
+  /** Rows of lists that a query looks at; all of them if left out. */
+  maxCodes?: number;
+  /** `mf_search_flag` bits. */
+  flags?: number;
 }
 
 /** Fields of `mf_sizes`; what an operation does not use may be left out. */
@@ -75,6 +79,8 @@ export function searchRecord(search: SearchRecord): Uint8Array {
   view.setUint32(20, search.nprobe, true);
   view.setFloat64(24, search.nq, true);
   view.setFloat64(32, search.k, true);
+  view.setUint32(40, search.maxCodes ?? 0, true);
+  view.setUint32(44, search.flags ?? 0, true);
   return bytes;
 }
 
@@ -84,7 +90,7 @@ export interface CodecRecord {
   kind: number;
   /** Floats a row. */
   d: number;
-  /** Of scalar ones, FAISS's QuantizerType. */
+  /** Of scalar ones, FAISS's QuantizerType; of product ones, `mf_code_layout`. */
   type?: number;
   /** Of product ones, parts of a row. */
   m?: number;

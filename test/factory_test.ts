@@ -148,13 +148,10 @@ Deno.test("reverseIndexFactory() gives a string that makes the same", () => {
 const later: [description: string, token: string, name: string][] = [
   ["PCA32,IVF16,PQ8+16", "PQ8+16", "IndexIVFPQR"],
   ["ITQ,LSH", "LSH", "IndexLSH"],
-  ["OPQ16_32,IVF16,PQ16x4fs", "PQ16x4fs", "IndexIVFPQFastScan"],
   ["IVF16,PQ8+16", "PQ8+16", "IndexIVFPQR"],
-  ["IVF16,PQ8x4fsr_64", "PQ8x4fsr_64", "IndexIVFPQFastScan"],
   ["IVF16,SQtq4", "SQtq4", "IndexIVFScalarQuantizer"],
   ["IVF16,FlatDedup", "FlatDedup", "IndexIVFFlatDedup"],
   ["IVF16,FlatPanorama8_64", "FlatPanorama8_64", "IndexIVFFlatPanorama"],
-  ["IVF16,RaBitQ4", "RaBitQ4", "IndexIVFRaBitQ"],
   ["IVF16,RaBitQfs_64", "RaBitQfs_64", "IndexIVFRaBitQFastScan"],
   ["IVF16,EDEN2BIASED", "EDEN2BIASED", "IndexIVFEDEN"],
   ["IVF16,RQ4x8_Nfloat", "RQ4x8_Nfloat", "IndexIVFResidualQuantizer"],
@@ -165,7 +162,6 @@ const later: [description: string, token: string, name: string][] = [
   ["IVF16(RCQ2x8),Flat", "RCQ2x8", "ResidualCoarseQuantizer"],
   ["IMI2x8,PQ8", "IMI2x8", "MultiIndexQuantizer"],
   ["Residual4x8,PQ8", "Residual4x8", "Index2Layer"],
-  ["PQ8x4fs", "PQ8x4fs", "IndexPQFastScan"],
   ["SQ0", "SQ0", "IndexScalarQuantizer"],
   ["LSH64rt", "LSH64rt", "IndexLSH"],
   ["ZnLattice4x10_6", "ZnLattice4x10_6", "IndexLattice"],
@@ -178,7 +174,7 @@ const later: [description: string, token: string, name: string][] = [
   ["FlatL2Panorama8", "FlatL2Panorama8", "IndexFlatL2Panorama"],
   ["MinMaxFP16,SQ8", "MinMaxFP16", "IndexRowwiseMinMax"],
   ["IVF16,SQtq4,RFlat", "SQtq4", "IndexIVFScalarQuantizer"],
-  ["Flat,Refine(RaBitQ)", "RaBitQ", "IndexRaBitQ"],
+  ["Flat,Refine(RaBitQfs)", "RaBitQfs", "IndexRaBitQFastScan"],
   ["SVSVamana64,LVQ4x4", "SVSVamana64", "IndexSVSVamana"],
 ];
 

@@ -5,9 +5,11 @@
  */
 
 import type { CodecSpec } from "../codec/codec.ts";
+import type { DirectMapType } from "../index/direct_map.ts";
 import type { GpuDevice } from "../kernel/device.ts";
 import type { Metric } from "../metric.ts";
 import type { IDSelector } from "../selector.ts";
+import type { BinaryGraph, BinaryLists, BinaryStore } from "./binary.ts";
 import type { Execution, LinearAlgebra } from "./linalg.ts";
 
 /** Name of a {@linkcode Backend}. */
@@ -25,10 +27,16 @@ export interface RunInfo extends Execution {
 export interface StoreSearch {
   /** Metric of the search. */
   metric: Metric;
-  /** `p` of {@linkcode Metric.Lp}; 0 otherwise. */
+  /** `p` of {@linkcode Metric.Lp}; of RaBitQ's codes how a query is rounded; 0 otherwise. */
   metricArg: number;
   /** Rows that may be returned. */
   selector?: IDSelector | undefined;
+  /** Of lists, rows that a query looks at, in the order of its probes; 0 or left out is all. */
+  maxCodes?: number | undefined;
+  /** Whether `maxCodes` counts selected rows, is `k` at least, and ends a search after a list. */
+  ensureTopkFull?: boolean | undefined;
+  /** Of lists, whether labels are locations, for stores that have `idsAt`. */
+  locations?: boolean | undefined;
   /** Stops the search. */
   signal?: AbortSignal | undefined;
 }
@@ -155,6 +163,10 @@ export interface InvertedLists extends Disposable {
   sizes(): Float64Array;
   /** Locations of ids, −1 where there is none. */
   locate(ids: BigInt64Array): BigInt64Array;
+  /** Ids at locations. Backends whose rows are on a device lack it, and what follows. */
+  idsAt?(locations: BigInt64Array): BigInt64Array;
+  /** Keeps locations of ids through changes, so that finding them takes no longer the more there are. */
+  keepMap?(type: DirectMapType): Promise<void>;
   /** Copies the rows at locations into `out`; of codes, what they stand for. */
   gather(locations: BigInt64Array, out: Float32Array): void;
   /** Removes the selected ids. Returns how many rows went. */
@@ -185,14 +197,23 @@ export interface IVFStore extends InvertedLists {
   add(x: Float32Array, lists: BigInt64Array, ids: BigInt64Array): Promise<void>;
   /** Moves another store's rows here, adding `addId` to their ids; empties the other. */
   append(other: IVFStore, addId: number): Promise<void>;
+  /**
+   * Replaces rows by their ids. Nothing changes if an id is not there, is given twice, or ids
+   * repeat in the lists.
+   */
+  update?(ids: BigInt64Array, x: Float32Array, lists: BigInt64Array): Promise<void>;
   /** Copies of one list's rows and ids. */
   list(list: number): { x: Float32Array; ids: BigInt64Array };
 }
 
 /** A codec that a backend runs. */
 export interface BackendCodec extends Disposable {
-  /** Codes of `n × d` vectors. Refuses NaN and infinities. */
-  encode(x: Float32Array): Promise<Uint8Array>;
+  /**
+   * Codes of `n × d` vectors. Refuses NaN and infinities.
+   *
+   * @param about Of RaBitQ, what each code is about, `n × d`.
+   */
+  encode(x: Float32Array, about?: Float32Array): Promise<Uint8Array>;
   /** The vectors that codes stand for. */
   decode(codes: Uint8Array): Promise<Float32Array>;
 }
@@ -233,6 +254,8 @@ export interface CodeLists extends InvertedLists {
   add(codes: Uint8Array, lists: BigInt64Array, ids: BigInt64Array): Promise<void>;
   /** Moves another store's codes here, adding `addId` to their ids; empties the other. */
   append(other: CodeLists, addId: number): Promise<void>;
+  /** {@linkcode IVFStore.update} with codes. */
+  update?(ids: BigInt64Array, codes: Uint8Array, lists: BigInt64Array): Promise<void>;
   /** Copies of one list's codes and ids. */
   list(list: number): { codes: Uint8Array; ids: BigInt64Array };
 }
@@ -345,6 +368,24 @@ export interface Backend {
   createFlat(d: number): FlatStore;
   /** New, empty inverted lists. */
   createIVF(d: number, nlist: number): IVFStore;
+  /**
+   * A new, empty store of codes of `d` bits.
+   *
+   * @throws {UnsupportedError} On a GPU.
+   */
+  createBinary(d: number): BinaryStore;
+  /**
+   * A new, empty graph of codes of `d` bits, with `m` links on a level.
+   *
+   * @throws {UnsupportedError} On a GPU.
+   */
+  createBinaryGraph(d: number, m: number): BinaryGraph;
+  /**
+   * New, empty inverted lists of codes of `d` bits.
+   *
+   * @throws {UnsupportedError} On a GPU.
+   */
+  createBinaryLists(d: number, nlist: number): BinaryLists;
   /** A codec of a trained specification. */
   createCodec(spec: CodecSpec): BackendCodec;
   /** A new, empty store of codes. */

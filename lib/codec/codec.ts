@@ -30,10 +30,44 @@ export interface ProductSpec {
   nbits: number;
   /** `m × 2^nbits × d / m`. */
   centroids: Float32Array;
+  /** Whether stores keep the codes in blocks, of which a search looks at 32 codes at once; of 4 bits. */
+  inBlocks?: boolean;
+}
+
+/** A RaBitQ codec as plain data. */
+export interface RaBitQSpec {
+  /** Which codec this is. */
+  kind: "rabitq";
+  /** Dimension. */
+  d: number;
+  /** Bits a number, 1 to 9. */
+  nbits: number;
+  /** Whether distances are inner products, not squared L2. */
+  inner: boolean;
+  /** What vectors are coded about: `d` numbers; none where each list has its own. */
+  center: Float32Array;
+}
+
+/** A codec that keeps signs alone, as plain data. */
+export interface SignSpec {
+  /** Which codec this is. */
+  kind: "signs";
+  /** Numbers of a vector, each a bit of a code: whether it is not below its threshold. */
+  d: number;
+  /** `d` numbers, or none where they are zeros. */
+  thresholds: Float32Array;
+}
+
+/** What makes bits of numbers, as plain data. */
+export interface BinarySpec {
+  /** Which codec this is. */
+  kind: "binary";
+  /** Dimension, which is the number of bits. */
+  d: number;
 }
 
 /** A trained codec as plain data: backends make theirs of it, and files hold it. */
-export type CodecSpec = ScalarSpec | ProductSpec;
+export type CodecSpec = ScalarSpec | ProductSpec | RaBitQSpec | SignSpec | BinarySpec;
 
 /** Turns vectors into codes and back, after training. */
 export interface Codec extends Disposable {

@@ -3,8 +3,8 @@ import type { IndexIVFCodes } from "../index/ivf_codes.ts";
 import type { ByteReader } from "./byte_reader.ts";
 import type { ByteWriter } from "./byte_writer.ts";
 import { CHUNK_BYTES } from "./faiss_codes.ts";
+import { readLists, restoreDirectMap, writeLists } from "./faiss_lists.ts";
 import { mapRows } from "./faiss_map.ts";
-import { readLists, writeLists } from "./faiss_lists.ts";
 import type { IVFHeader } from "./faiss_reader.ts";
 
 /** Reads the codes of an index whose codec is trained, or that has none of them. */
@@ -46,7 +46,7 @@ export async function writeFlatCodes(writer: ByteWriter, index: IndexFlatCodes):
 export async function readCodeLists(
   reader: ByteReader,
   index: IndexIVFCodes,
-  { isTrained, nprobe, ntotal, lists }: IVFHeader,
+  { isTrained, nprobe, ntotal, lists, directMap }: IVFHeader,
 ): Promise<void> {
   const expected = { ...lists, codeSize: index.codec.codeSize };
   await readLists(reader, expected, () => ({
@@ -55,6 +55,7 @@ export async function readCodeLists(
   }));
   const store = isTrained ? index.store : undefined;
   index.restore({ nprobe, ntotal, store });
+  await restoreDirectMap(reader, index, directMap);
 }
 
 /** Writes the lists of an index: empty ones before training. */

@@ -1,4 +1,6 @@
 import type { InvertedLists, ListPlaces } from "../backend/backend.ts";
+import { DirectMapType, isSequence } from "../index/direct_map.ts";
+import type { IndexIVF } from "../index/ivf.ts";
 import type { ByteReader } from "./byte_reader.ts";
 import type { ByteWriter } from "./byte_writer.ts";
 import { ANY_ID, CHUNK_BYTES, UNAVAILABLE } from "./faiss_codes.ts";
@@ -14,20 +16,59 @@ export interface ListsExpected {
   idLimit: bigint;
 }
 
-/** Reads a direct map, which repeats what the lists say, and drops it. */
-export async function skipDirectMap(reader: ByteReader, ntotal: number): Promise<void> {
+/** Reads a direct map, which repeats what the lists say: its kind is kept. */
+export async function readDirectMap(reader: ByteReader, ntotal: number): Promise<DirectMapType> {
   const at = reader.offset;
-  const type = await reader.u8("the direct map");
-  if (type > 2) reader.fail(`the direct map has type ${type}`, at);
+  const type = await reader.u8("the direct map") as DirectMapType;
+  if (type > DirectMapType.Hashtable) reader.fail(`the direct map has type ${type}`, at);
   const entries = await reader.count("the direct map", 8);
-  if (entries !== (type === 1 ? ntotal : 0)) {
+  if (entries !== (type === DirectMapType.Array ? ntotal : 0)) {
     reader.fail(`a direct map of type ${type} has ${entries} entries for ${ntotal} vectors`, at);
   }
   reader.offset += 8 * entries;
-  if (type !== 2) return;
+  if (type !== DirectMapType.Hashtable) return type;
   const pairs = await reader.count("the direct map", 16);
   if (pairs > ntotal) reader.fail(`the direct map has ${pairs} ids for ${ntotal} vectors`, at);
   reader.offset += 16 * pairs;
+  return type;
+}
+
+/** Makes the direct map of an index whose lists were read. */
+export async function restoreDirectMap(
+  reader: ByteReader,
+  index: IndexIVF,
+  type: DirectMapType,
+): Promise<void> {
+  if (type === DirectMapType.Array && !isSequence(index.heldIds())) {
+    reader.fail(`a direct map of type ${type} is of ids that are not 0 to ntotal - 1`);
+  }
+  await index.setDirectMapType(type);
+}
+
+/** Writes a direct map. */
+export async function writeDirectMap(writer: ByteWriter, index: IndexIVF): Promise<void> {
+  const { directMapType: type, ntotal } = index;
+  await writer.u8(type);
+  const step = CHUNK_BYTES / 16;
+  if (type === DirectMapType.Array) {
+    await writer.u64(ntotal);
+    for (let from = 0; from < ntotal; from += step) {
+      const length = Math.min(step, ntotal - from);
+      const ids = BigInt64Array.from({ length }, (_, i) => BigInt(from + i));
+      await writer.bytes(index.store.locate(ids));
+    }
+    return;
+  }
+  await writer.u64(0);
+  if (type !== DirectMapType.Hashtable) return;
+  const held = index.heldIds();
+  await writer.u64(held.length);
+  for (let from = 0; from < held.length; from += step) {
+    const ids = held.subarray(from, from + step);
+    const pairs = new BigInt64Array(2 * ids.length);
+    index.store.locate(ids).forEach((location, i) => pairs.set([ids[i]!, location], 2 * i));
+    await writer.bytes(pairs);
+  }
 }
 
 /** Where the rows of lists go. */

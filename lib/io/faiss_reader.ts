@@ -1,4 +1,5 @@
 import type { Backend } from "../backend/backend.ts";
+import type { DirectMapType } from "../index/direct_map.ts";
 import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "../index/flat.ts";
 import { IndexIDMap, IndexIDMap2 } from "../index/id_map.ts";
 import type { Index } from "../index/index.ts";
@@ -10,10 +11,12 @@ import type { ByteReader } from "./byte_reader.ts";
 import { checkFinite } from "./faiss_checks.ts";
 import { readPreTransform, readRefine } from "./faiss_composites.ts";
 import { ANY_ID, chunkRows, MAX_DIMENSION, UNAVAILABLE } from "./faiss_codes.ts";
+import { readIVFPQFastScan, readPQFastScan } from "./faiss_fast_scan.ts";
 import { readGraph, skipGraph } from "./faiss_hnsw.ts";
+import { type ListsExpected, readDirectMap, readLists, restoreDirectMap } from "./faiss_lists.ts";
 import { mapRows } from "./faiss_map.ts";
-import { type ListsExpected, readLists, skipDirectMap } from "./faiss_lists.ts";
 import { readIVFPQ, readPQ } from "./faiss_product.ts";
+import { readFlatRaBitQ, readIVFRaBitQ } from "./faiss_rabitq.ts";
 import { readIVFSQ, readSQ } from "./faiss_scalar.ts";
 
 // Lists of an untrained index take memory with no bytes behind them.
@@ -64,12 +67,22 @@ export async function readRecord(place: Place): Promise<Index> {
       return await readSQ(place);
     case "IwSq":
       return await readIVFSQ(place);
+    case "IPfs":
+      return await readPQFastScan(place);
+    case "IwPf":
+      return await readIVFPQFastScan(place);
     case "IHNf":
       return await readHNSW(place);
+    case "Ixrq":
+    case "Ixrr":
+      return await readFlatRaBitQ(place, code === "Ixrr");
+    case "Iwrq":
+    case "Iwrr":
+      return await readIVFRaBitQ(place, code === "Iwrr");
     case "IxMp":
     case "IxM2":
       if (place.positions !== undefined) {
-        reader.fail(`${code} inside an id map is not available`, at);
+        reader.fail(`${code} is not available where ids are positions`, at);
       }
       return await readIDMap(inside, code);
     case "IxPT":
@@ -175,11 +188,14 @@ export interface IVFHeader extends Header {
   /** What the lists have to agree with, but for the size of codes. */
   lists: Omit<ListsExpected, "codeSize">;
   /** The index that finds the lists; the caller disposes of it. */
-  quantizer: IndexFlat | IndexHNSWFlat;
+  quantizer: Index;
+  /** How vectors are found by their ids. */
+  directMap: DirectMapType;
 }
 
 /** Reads all of an index with inverted lists that comes before what is special to it. */
-export async function readIVFHeader({ reader, backend, positions }: Place): Promise<IVFHeader> {
+export async function readIVFHeader(place: Place): Promise<IVFHeader> {
+  const { reader, positions } = place;
   const at = reader.offset;
   const header = await readHeader(reader);
   const { d, ntotal, isTrained } = header;
@@ -190,7 +206,9 @@ export async function readIVFHeader({ reader, backend, positions }: Place): Prom
 
   using stack = new DisposableStack();
   const quantizerAt = reader.offset;
-  const quantizer = stack.use(await reader.copying(() => readQuantizer(reader, backend)));
+  // Its labels are list numbers by construction.
+  const inner = { ...place, positions: Number(nlist), depth: (place.depth ?? 0) + 1 };
+  const quantizer = stack.use(await reader.copying(() => readRecord(inner)));
   if (quantizer.d !== d) {
     reader.fail(`the quantizer has dimension ${quantizer.d} and the index ${d}`, quantizerAt);
   }
@@ -205,7 +223,7 @@ export async function readIVFHeader({ reader, backend, positions }: Place): Prom
   if (!isTrained && nlist > MAX_UNTRAINED_LISTS) {
     reader.fail(`an untrained index has ${nlist} lists`, at);
   }
-  await skipDirectMap(reader, ntotal);
+  const directMap = await readDirectMap(reader, ntotal);
   stack.move();
   const idLimit = positions === undefined ? ANY_ID : BigInt(positions);
   return {
@@ -214,12 +232,13 @@ export async function readIVFHeader({ reader, backend, positions }: Place): Prom
     nprobe: Math.min(Number(nprobe), Number(nlist)),
     lists: { nlist: Number(nlist), ntotal, idLimit },
     quantizer,
+    directMap,
   };
 }
 
 async function readIVFFlat(place: Place): Promise<IndexIVFFlat> {
   const { reader, backend } = place;
-  const { lists, ...header } = await readIVFHeader(place);
+  const { lists, directMap, ...header } = await readIVFHeader(place);
   const { d, nlist } = header;
   using stack = new DisposableStack();
   stack.use(header.quantizer);
@@ -234,6 +253,7 @@ async function readIVFFlat(place: Place): Promise<IndexIVFFlat> {
     };
   });
   const index = IndexIVFFlat.fromParts({ ...header, store });
+  await restoreDirectMap(reader, index, directMap);
   stack.move();
   return index;
 }
@@ -274,21 +294,6 @@ async function readHNSW({ reader, backend }: Place): Promise<IndexHNSWFlat> {
   const index = IndexHNSWFlat.fromParts({ d, metric, metricArg, hnsw, store }, backend);
   stack.move();
   return index;
-}
-
-/** One whose labels are list numbers by construction: they are positions. */
-async function readQuantizer(
-  reader: ByteReader,
-  backend: Backend,
-): Promise<IndexFlat | IndexHNSWFlat> {
-  const at = reader.offset;
-  const code = await reader.text(4, "the kind of quantizer");
-  if (code === "IHNf") return await readHNSW({ reader, backend });
-  if (code === "IxF2" || code === "IxFI" || code === "IxFl") {
-    return await readFlat({ reader, backend }, code);
-  }
-  const name = UNAVAILABLE.get(code) ?? "unknown";
-  return reader.fail(`a quantizer of kind ${code} (${name}) is not available yet`, at);
 }
 
 async function readIDMap(place: Place, code: string): Promise<IndexIDMap> {

@@ -1,4 +1,5 @@
 import { UnsupportedError } from "../errors.ts";
+import { IndexIVFPQFastScan, IndexPQFastScan } from "../index/fast_scan.ts";
 import { IndexFlat } from "../index/flat.ts";
 import { IndexHNSWFlat } from "../index/hnsw.ts";
 import { IndexIDMap, IndexIDMap2 } from "../index/id_map.ts";
@@ -8,14 +9,17 @@ import { IndexIVFFlat } from "../index/ivf_flat.ts";
 import { IndexPreTransform } from "../index/pre_transform.ts";
 import { IndexRefine } from "../index/refine.ts";
 import { IndexIVFPQ, IndexPQ } from "../index/product_quantizer.ts";
+import { IndexIVFRaBitQ, IndexRaBitQ } from "../index/rabitq.ts";
 import { IndexIVFScalarQuantizer, IndexScalarQuantizer } from "../index/scalar_quantizer.ts";
 import { Metric } from "../metric.ts";
 import type { ByteWriter } from "./byte_writer.ts";
 import { CHUNK_BYTES, chunkRows, HEADER_DUMMY } from "./faiss_codes.ts";
 import { writePreTransform, writeRefine } from "./faiss_composites.ts";
+import { writeIVFPQFastScan, writePQFastScan } from "./faiss_fast_scan.ts";
 import { writeGraph } from "./faiss_hnsw.ts";
-import { writeLists } from "./faiss_lists.ts";
+import { writeDirectMap, writeLists } from "./faiss_lists.ts";
 import { writeIVFPQ, writePQ } from "./faiss_product.ts";
+import { writeFlatRaBitQ, writeIVFRaBitQ } from "./faiss_rabitq.ts";
 import { writeIVFSQ, writeSQ } from "./faiss_scalar.ts";
 
 /** Writes one index, and those inside it, as FAISS does. */
@@ -33,6 +37,14 @@ export async function writeRecord(writer: ByteWriter, index: Index): Promise<voi
       await writePQ(writer, index);
     } else if (index instanceof IndexIVFPQ) {
       await writeIVFPQ(writer, index);
+    } else if (index instanceof IndexPQFastScan) {
+      await writePQFastScan(writer, index);
+    } else if (index instanceof IndexIVFPQFastScan) {
+      await writeIVFPQFastScan(writer, index);
+    } else if (index instanceof IndexRaBitQ) {
+      await writeFlatRaBitQ(writer, index);
+    } else if (index instanceof IndexIVFRaBitQ) {
+      await writeIVFRaBitQ(writer, index);
     } else if (index instanceof IndexScalarQuantizer) {
       await writeSQ(writer, index);
     } else if (index instanceof IndexIVFScalarQuantizer) {
@@ -95,9 +107,7 @@ export async function writeIVFHeader(
   await writer.u64(index.nlist);
   await writer.u64(index.nprobe);
   await writeRecord(writer, index.quantizer);
-  // A direct map of type "none": ours is kept by the store, not the file.
-  await writer.u8(0);
-  await writer.u64(0);
+  await writeDirectMap(writer, index);
 }
 
 async function writeIVFFlat(writer: ByteWriter, index: IndexIVFFlat): Promise<void> {

@@ -7,36 +7,68 @@
 import { invoke, invokeAsync } from "../../../ffi/call.ts";
 import { NativeHandle } from "../../../ffi/handle.ts";
 import { library } from "../../../ffi/library.ts";
-import { codecRecord } from "../../../ffi/record.ts";
+import { type CodecRecord, codecRecord } from "../../../ffi/record.ts";
 import type { CodecSpec } from "../../codec/codec.ts";
+import { binaryCodeSize, pairCost } from "../../codec/binary_codes.ts";
 import { productCodeSize } from "../../codec/product_codes.ts";
 import { scalarCodeSize } from "../../codec/quantizer_type.ts";
+import { rabitqLayout } from "../../codec/rabitq_codes.ts";
+import { signCodeSize } from "../../codec/sign_codes.ts";
 import type { BackendCodec } from "../backend.ts";
-import { countRows, isShortCopy } from "./work.ts";
+import { checkLength, countRows, isShortCopy } from "./work.ts";
 
 /** Bytes of a code of a specification. */
 export function specCodeSize(spec: CodecSpec): number {
-  return spec.kind === "sq"
-    ? scalarCodeSize(spec.qtype, spec.d)
-    : productCodeSize(spec.m, spec.nbits);
+  switch (spec.kind) {
+    case "sq":
+      return scalarCodeSize(spec.qtype, spec.d);
+    case "pq":
+      return productCodeSize(spec.m, spec.nbits);
+    case "rabitq":
+      return rabitqLayout(spec.d, spec.nbits).codeSize;
+    case "signs":
+      return signCodeSize(spec.d);
+    case "binary":
+      return binaryCodeSize(spec.d);
+  }
 }
 
 /** Multiply-adds, or what takes as long, of a query and one code, and of a query and one list. */
 export function scanCost(spec: CodecSpec): { code: number; list: number } {
+  if (spec.kind === "binary") return { code: pairCost(binaryCodeSize(spec.d)), list: 0 };
   if (spec.kind === "sq") return { code: spec.d, list: 0 };
-  // A look-up a part, in tables that take as long as comparing the centroids.
-  return { code: spec.m, list: spec.centroids.length };
+  if (spec.kind === "signs") return { code: spec.d / 16, list: spec.d };
+  // Bits are counted, or numbers taken apart and multiplied.
+  if (spec.kind === "rabitq") {
+    return { code: spec.nbits === 1 ? spec.d / 4 : 4 * spec.d, list: spec.d };
+  }
+  // A look-up a part, in tables that take as long as comparing the centroids; of blocks, 32 at once.
+  return { code: spec.inBlocks ? spec.m / 32 : spec.m, list: spec.centroids.length };
+}
+
+/** The record of a specification, but for what all have, and the numbers that go with it. */
+function describe(spec: CodecSpec): [Omit<CodecRecord, "d" | "trained">, Float32Array] {
+  switch (spec.kind) {
+    case "sq":
+      return [{ kind: 0, type: spec.qtype }, spec.trained];
+    case "pq":
+      return [
+        { kind: 1, type: spec.inBlocks ? 1 : 0, m: spec.m, nbits: spec.nbits },
+        spec.centroids,
+      ];
+    case "rabitq":
+      return [{ kind: 8, type: spec.inner ? 1 : 0, nbits: spec.nbits }, spec.center];
+    case "signs":
+      return [{ kind: 9 }, spec.thresholds];
+    case "binary":
+      return [{ kind: 16 }, new Float32Array(0)];
+  }
 }
 
 /** The native codec of a specification. */
 export function createCodec(spec: CodecSpec): NativeHandle {
-  const { d } = spec;
-  const trained = spec.kind === "sq" ? spec.trained : spec.centroids;
-  const record = codecRecord(
-    spec.kind === "sq"
-      ? { kind: 0, d, type: spec.qtype, trained: trained.length }
-      : { kind: 1, d, m: spec.m, nbits: spec.nbits, trained: trained.length },
-  );
+  const [fields, trained] = describe(spec);
+  const record = codecRecord({ d: spec.d, ...fields, trained: trained.length });
   return new NativeHandle("codec", (out, call) => {
     return library().symbols.mf_codec_create(record, trained, out, call);
   });
@@ -54,12 +86,17 @@ export class CpuCodec implements BackendCodec {
     this.#codeSize = specCodeSize(spec);
   }
 
-  async encode(x: Float32Array): Promise<Uint8Array> {
+  async encode(x: Float32Array, about?: Float32Array): Promise<Uint8Array> {
     const n = countRows(x, this.#d, "x");
     const codes = new Uint8Array(n * this.#codeSize);
     const { object } = this.#handle;
     const { symbols } = library();
-    if (isShortCopy(x.byteLength)) {
+    if (about !== undefined) {
+      checkLength(about, x.length, "about");
+      await invokeAsync((call) => {
+        return symbols.mf_codec_encode_about_async(object, n, x, about, codes, call);
+      });
+    } else if (isShortCopy(x.byteLength)) {
       invoke((call) => symbols.mf_codec_encode(object, n, x, codes, call));
     } else {
       await invokeAsync((call) => symbols.mf_codec_encode_async(object, n, x, codes, call));

@@ -8,6 +8,7 @@ import { invoke, invokeAsync } from "../../../ffi/call.ts";
 import type { NativeHandle } from "../../../ffi/handle.ts";
 import { library, type Symbols } from "../../../ffi/library.ts";
 import { searchRecord } from "../../../ffi/record.ts";
+import type { DirectMapType } from "../../index/direct_map.ts";
 import type { IDSelector } from "../../selector.ts";
 import type {
   FileMap,
@@ -26,6 +27,12 @@ import { checkLength, countRows, isShort } from "./work.ts";
 /** Which lists: of rows, or of codes. */
 type Prefix = "mf_ivf" | "mf_lists";
 
+/** Bits of `mf_search_flag`. */
+const [LOCATIONS, WHOLE_LISTS] = [1, 2];
+
+/** Multiply-adds that take as long as hashing an id. */
+const HASHED = 500;
+
 /** The calls of both. */
 function callsOf(prefix: Prefix) {
   const { symbols }: { symbols: Symbols } = library();
@@ -33,6 +40,9 @@ function callsOf(prefix: Prefix) {
     sizes: symbols[`${prefix}_sizes`],
     map: symbols[`${prefix}_map`],
     locate: symbols[`${prefix}_locate`],
+    ids: symbols[`${prefix}_ids`],
+    keep_map: symbols[`${prefix}_keep_map`],
+    keep_map_async: symbols[`${prefix}_keep_map_async`],
     gather: symbols[`${prefix}_gather`],
     remove_async: symbols[`${prefix}_remove_async`],
     clear: symbols[`${prefix}_clear`],
@@ -76,6 +86,11 @@ export abstract class CpuLists implements InvertedLists {
     return this.#count;
   }
 
+  /** The native lists, for calls that are not of all lists. */
+  get object(): number {
+    return this.handle.object;
+  }
+
   sizes(): Float64Array {
     const sizes = new Float64Array(this.nlist);
     invoke((call) => this.#calls.sizes(this.handle.object, sizes, call));
@@ -106,6 +121,22 @@ export abstract class CpuLists implements InvertedLists {
     const { object } = this.handle;
     invoke((call) => this.#calls.locate(object, ids.length, ids, locations, call));
     return locations;
+  }
+
+  idsAt(locations: BigInt64Array): BigInt64Array {
+    const ids = new BigInt64Array(locations.length);
+    const { object } = this.handle;
+    invoke((call) => this.#calls.ids(object, locations.length, locations, ids, call));
+    return ids;
+  }
+
+  async keepMap(type: DirectMapType): Promise<void> {
+    const { object } = this.handle;
+    if (isShort(this.#count * HASHED)) {
+      invoke((call) => this.#calls.keep_map(object, type, call));
+    } else {
+      await invokeAsync((call) => this.#calls.keep_map_async(object, type, call));
+    }
   }
 
   gather(locations: BigInt64Array, out: Float32Array): void {
@@ -244,6 +275,8 @@ export abstract class CpuLists implements InvertedLists {
       nprobe: nq === 0 ? 0 : countRows(probes, nq, "probes"),
       nq,
       k,
+      maxCodes: how.maxCodes ?? 0,
+      flags: (how.locations ? LOCATIONS : 0) | (how.ensureTopkFull ? WHOLE_LISTS : 0),
     });
   }
 }

@@ -7,6 +7,8 @@
 import { readVariable, threadsVariable } from "../../env.ts";
 import type { Backend } from "../backend.ts";
 import { hamming, kmeansLeast, kmeansUpdate, pairwise } from "./arrays.ts";
+import { CpuBinaryLists, CpuBinaryStore } from "./binary.ts";
+import { createBinaryGraph } from "./binary_graph.ts";
 import { CpuCodeLists } from "./code_lists.ts";
 import { CpuCodec } from "./codec.ts";
 import { CpuCodeStore } from "./codes.ts";
@@ -44,6 +46,9 @@ export function createCpuBackend(): Backend {
     mapFile: (path) => new CpuFileMap(path),
     createFlat: (d) => new CpuFlatStore(d),
     createIVF: (d, nlist) => new CpuIVFStore(d, nlist),
+    createBinary: (d) => new CpuBinaryStore(d),
+    createBinaryGraph,
+    createBinaryLists: (d, nlist) => new CpuBinaryLists(d, nlist),
     createCodec: (spec) => new CpuCodec(spec),
     createCodes: (spec) => new CpuCodeStore(spec),
     createCodeLists: (spec, nlist, residual) => new CpuCodeLists(spec, nlist, residual),

@@ -65,6 +65,11 @@ export abstract class CpuRows<How extends StoreSearch = StoreSearch> implements 
     return this.held;
   }
 
+  /** The native store, for calls that are not of all stores. */
+  get object(): number {
+    return this.handle.object;
+  }
+
   gather(rows: BigInt64Array, out: Float32Array): void {
     checkLength(out, rows.length * this.d, "out");
     const { object } = this.handle;

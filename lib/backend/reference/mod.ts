@@ -7,6 +7,8 @@
 
 import type { Metric } from "../../metric.ts";
 import type { Backend } from "../backend.ts";
+import { ReferenceBinaryLists, ReferenceBinaryStore } from "./binary.ts";
+import { createBinaryGraph } from "./binary_graph.ts";
 import { ReferenceCodeLists } from "./code_lists.ts";
 import { ReferenceCodec } from "./codec.ts";
 import { ReferenceCodeStore } from "./codes.ts";
@@ -40,6 +42,9 @@ export function createReferenceBackend(): Backend {
     linalg: createReferenceLinalg(),
     createFlat: (d) => new ReferenceFlatStore(d),
     createIVF: (d, nlist) => new ReferenceIVFStore(d, nlist),
+    createBinary: (d) => new ReferenceBinaryStore(d),
+    createBinaryGraph,
+    createBinaryLists: (d, nlist) => new ReferenceBinaryLists(d, nlist),
     createCodec: (spec) => new ReferenceCodec(spec),
     createCodes: (spec) => new ReferenceCodeStore(spec),
     createCodeLists: (spec, nlist, residual) => new ReferenceCodeLists(spec, nlist, residual),

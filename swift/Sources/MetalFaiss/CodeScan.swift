@@ -33,6 +33,10 @@ struct CodeScan {
     guard request.metric == MF_L2.rawValue || request.metric == MF_INNER_PRODUCT.rawValue else {
       throw Failure.value("codes are compared by L2 or inner product only")
     }
+    try codec.rabitq?.check(request)
+    guard codec.plain.pointee.kind != MF_CODEC_BINARY.rawValue else {
+      throw Failure.value("codes of bits are compared by how many differ")
+    }
     self.codec = codec
     self.nlist = nlist
     self.rowsOf = rowsOf
@@ -54,6 +58,10 @@ struct CodeScan {
       search: search, nlist: nlist, sizeOf: { rowsOf($0).count }, probes: probes, nprobe: nprobe, itemRows: itemRows,
       itemQueries: itemQueries)
     try lists.check()
+    if codec.isInBlocks {
+      let blocks = BlockScan(self, probes, nprobe, nlist)
+      return try blocks.run(finish: finish, after: after)
+    }
     try lists.run(scan, finish: finish, after: after)
   }
 
@@ -68,6 +76,7 @@ struct CodeScan {
     throws
   {
     if try scanProduct(item, order, workspace) { return }
+    if try scanRaBitQ(item, order, workspace) { return }
     let d = codec.d
     let rows = rowsOf(item.list)
     let centroid = centroids.map { $0 + item.list * d }

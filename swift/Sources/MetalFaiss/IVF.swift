@@ -98,7 +98,41 @@ public func ivfLocate(
     let ivf = try HandleTable.shared.find(handle, IVF.self)
     let n = try count(n, "n")
     guard n > 0, let ids, let locations else { return }
-    try ivf.reading { ivf.locate(ids, n, locations) }
+    try ivf.reading { try ivf.locate(ids, n, locations) }
+  }
+}
+
+@_cdecl("mf_ivf_keep_map")
+public func ivfKeepMap(_ handle: UInt32, _ kind: UInt32, _ call: Call) -> Int32 {
+  call.run("set the direct map") {
+    let ivf = try HandleTable.shared.find(handle, IVF.self)
+    guard let kind = MapKind(rawValue: kind) else { throw Failure.value("there is no direct map of type \(kind)") }
+    ivf.lock.writing { ivf.keepMap(kind) }
+  }
+}
+
+@_cdecl("mf_ivf_update")
+public func ivfUpdate(
+  _ handle: UInt32, _ n: Double, _ ids: UnsafePointer<Int64>?, _ x: UnsafePointer<Float>?,
+  _ lists: UnsafePointer<Int64>?, _ call: Call
+) -> Int32 {
+  call.run("update") {
+    let ivf = try HandleTable.shared.find(handle, IVF.self)
+    let n = try count(n, "n")
+    guard n > 0, let ids, let x, let lists else { return }
+    try ivf.lock.writing { try ivf.update(ids, x, lists, n) }
+  }
+}
+
+@_cdecl("mf_ivf_ids")
+public func ivfIds(
+  _ handle: UInt32, _ n: Double, _ locations: UnsafePointer<Int64>?, _ ids: UnsafeMutablePointer<Int64>?, _ call: Call
+) -> Int32 {
+  call.run("get ids") {
+    let ivf = try HandleTable.shared.find(handle, IVF.self)
+    let n = try count(n, "n")
+    guard n > 0, let locations, let ids else { return }
+    try ivf.reading { for i in 0..<n { ids[i] = try ivf.id(locations[i]) } }
   }
 }
 

@@ -11,13 +11,15 @@ class ListStore<Element>: Mappable {
 
   let width: Int
   let lock = ReadWriteLock()
-  private(set) var lists: [List]
+  var lists: [List]
   /// What scans see of the lists.
   private(set) var segments = Memory<cpu_segment>()
   private(set) var map: FileMap?
-  /// Locations by id, made when first asked for; any change forgets it.
-  private var directory: [Int64: Int64]?
-  private let directoryLock = Mutex()
+  /// Locations by id, made when first asked for; what moves rows forgets it, or keeps it right.
+  var idMap: IdMap?
+  let idMapLock = Mutex()
+  /// Whether it is made anew at once, and lives through additions: faiss's kinds of direct maps, 0 is none.
+  var keeps = MapKind.none
 
   init(width: Int, nlist: Int) throws {
     self.width = width
@@ -34,20 +36,37 @@ class ListStore<Element>: Mappable {
     segments.release()
   }
 
-  private func publish(_ list: Int) {
+  func publish(_ list: Int) {
     let held = lists[list]
     segments.start[list] = cpu_segment(
       rows: UnsafeRawPointer(held.rows.start).assumingMemoryBound(to: Float.self), ids: held.ids.start,
       count: UInt64(held.count))
-    directory = nil
   }
 
-  private func reserve(_ list: Int, _ more: Int) throws {
+  func reserve(_ list: Int, _ more: Int) throws {
     let count = lists[list].count
     guard count + more < 1 << 32 else { throw Failure.value("list \(list) would hold more than 2^32 rows") }
-    try lists[list].rows.grow((count + more) * width, used: count * width)
+    try lists[list].rows.grow(stored(count + more), used: stored(count))
     try lists[list].ids.grow(count + more, used: count)
     publish(list)
+  }
+
+  /// Elements that rows of a list take.
+  func stored(_ rows: Int) -> Int { rows * width }
+
+  /// Writes a row to its place in a list.
+  func put(_ rows: UnsafeMutablePointer<Element>, _ at: Int, _ row: UnsafePointer<Element>) {
+    (rows + at * width).update(from: row, count: width)
+  }
+
+  /// Copies rows of another list to places in a list.
+  func copy(_ rows: UnsafeMutablePointer<Element>, _ at: Int, from other: UnsafePointer<Element>, _ n: Int) {
+    (rows + at * width).update(from: other, count: n * width)
+  }
+
+  /// Moves a row to another place of its list.
+  func move(_ rows: UnsafeMutablePointer<Element>, to: Int, from: Int) {
+    memmove(rows + to * width, rows + from * width, width * MemoryLayout<Element>.stride)
   }
 
   /// Throws if a row may not be added.
@@ -77,13 +96,15 @@ class ListStore<Element>: Mappable {
     engine.pool.forEach(lists.count, parallel: n * width > 100_000) { list, _ in
       let count = lists[list].count
       for (slot, i) in order[starts[list]..<starts[list + 1]].enumerated() {
-        (lists[list].rows.start + (count + slot) * width).update(from: x + Int(i) * width, count: width)
+        put(lists[list].rows.start, count + slot, x + Int(i) * width)
         lists[list].ids.start[count + slot] = ids[Int(i)]
       }
     }
     for list in lists.indices where starts[list + 1] > starts[list] {
+      let count = lists[list].count
       lists[list].count += starts[list + 1] - starts[list]
       publish(list)
+      note(list, from: count)
     }
   }
 
@@ -93,13 +114,15 @@ class ListStore<Element>: Mappable {
     for list in lists.indices where other.lists[list].count > 0 {
       let from = other.lists[list]
       let count = lists[list].count
-      (lists[list].rows.start + count * width).update(from: from.rows.start, count: from.count * width)
+      copy(lists[list].rows.start, count, from: from.rows.start, from.count)
       for i in 0..<from.count { lists[list].ids.start[count + i] = from.ids.start[i] &+ adding }
     }
     try other.map?.check()
     for list in lists.indices where other.lists[list].count > 0 {
+      let count = lists[list].count
       lists[list].count += other.lists[list].count
       publish(list)
+      note(list, from: count)
     }
     other.clear()
   }
@@ -124,28 +147,35 @@ class ListStore<Element>: Mappable {
     for list in lists.indices { publish(list) }
   }
 
+  /// Copies a list of a file, before it changes.
+  func own(_ list: Int) throws {
+    guard map != nil else { return }
+    try lists[list].rows.own(stored(lists[list].count))
+    try lists[list].ids.own(lists[list].count)
+    publish(list)
+  }
+
   /// Copies the lists of a file that hold selected ids, before they change.
   private func own(_ selector: Selector) throws {
     guard let map else { return }
     for list in lists.indices {
       let held = lists[list]
-      guard (0..<held.count).contains(where: { selector.contains(held.ids.start[$0]) }) else { continue }
-      try lists[list].rows.own(held.count * width)
-      try lists[list].ids.own(held.count)
-      publish(list)
+      if (0..<held.count).contains(where: { selector.contains(held.ids.start[$0]) }) { try own(list) }
     }
     try map.check()
   }
 
   func remove(_ selector: Selector) throws -> Int {
+    if keeps != .none, let ids = selector.listed, let removed = try removeByMap(ids) { return removed }
     try own(selector)
+    idMap = nil
     var removed = 0
     for list in lists.indices where lists[list].count > 0 {
       let held = lists[list]
       var kept = 0
       for i in 0..<held.count where !selector.contains(held.ids.start[i]) {
         if kept != i {
-          memmove(held.rows.start + kept * width, held.rows.start + i * width, width * MemoryLayout<Element>.stride)
+          move(held.rows.start, to: kept, from: i)
           held.ids.start[kept] = held.ids.start[i]
         }
         kept += 1
@@ -154,10 +184,12 @@ class ListStore<Element>: Mappable {
       lists[list].count = kept
       publish(list)
     }
+    remap()
     return removed
   }
 
   func clear() {
+    idMap = nil
     for list in lists.indices {
       lists[list].rows.release()
       lists[list].ids.release()
@@ -165,28 +197,26 @@ class ListStore<Element>: Mappable {
       publish(list)
     }
     map = nil
+    remap()
   }
 
-  func locate(_ ids: UnsafePointer<Int64>, _ n: Int, _ locations: UnsafeMutablePointer<Int64>) {
-    directoryLock.acquire()
-    defer { directoryLock.release() }
-    if directory == nil {
-      var found: [Int64: Int64] = [:]
-      found.reserveCapacity(lists.reduce(0) { $0 + $1.count })
-      for list in lists.indices {
-        for i in 0..<lists[list].count { found[lists[list].ids.start[i]] = Int64(list) << 32 | Int64(i) }
-      }
-      directory = found
-    }
-    for i in 0..<n { locations[i] = directory![ids[i]] ?? -1 }
-  }
-
-  func row(_ location: Int64) throws -> UnsafePointer<Element> {
+  /// The list of a location, and its place there.
+  func place(_ location: Int64) throws -> (list: Int, offset: Int) {
     let list = Int(location >> 32)
     let offset = Int(location & 0xffff_ffff)
     guard location >= 0, list < lists.count, offset < lists[list].count else {
       throw Failure.value("location \(location) holds no row")
     }
+    return (list, offset)
+  }
+
+  func row(_ location: Int64) throws -> UnsafePointer<Element> {
+    let (list, offset) = try place(location)
     return UnsafePointer(lists[list].rows.start + offset * width)
+  }
+
+  func id(_ location: Int64) throws -> Int64 {
+    let (list, offset) = try place(location)
+    return lists[list].ids.start[offset]
   }
 }

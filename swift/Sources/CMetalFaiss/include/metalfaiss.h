@@ -61,6 +61,11 @@ typedef struct mf_call {
   char message[992];  // out: UTF-8, NUL-terminated
 } mf_call;
 
+typedef enum mf_search_flag {
+  MF_SEARCH_LOCATIONS = 1,    // labels are locations, (list << 32) | offset
+  MF_SEARCH_WHOLE_LISTS = 2,  // max_codes counts selected rows, is k at least, and stops after a list
+} mf_search_flag;
+
 // Parameters of the searches. 48 bytes.
 typedef struct mf_search {
   uint32_t object;    // handle of the store
@@ -71,7 +76,8 @@ typedef struct mf_search {
   uint32_t nprobe;    // lists a query (IVF), or ef (HNSW)
   double nq;
   double k;
-  double reserved;
+  uint32_t max_codes;  // rows of lists that a query looks at, list by list as it probes them; 0: all
+  uint32_t flags;      // mf_search_flag bits
 } mf_search;
 
 // Sizes of the operations on plain arrays. 40 bytes.
@@ -87,15 +93,26 @@ typedef struct mf_sizes {
 typedef enum mf_codec_kind {
   MF_CODEC_SCALAR = 0,
   MF_CODEC_PRODUCT = 1,
+  MF_CODEC_RABITQ = 8,  // of searches, metric_arg is how queries are rounded: bits of a number (0: not), plus 16
+                        // where levels lie about zero
+  MF_CODEC_SIGNS = 9,   // searched by L2, which is then the number of bits that differ
+  MF_CODEC_BINARY = 16,  // a bit a number: whether it is above 0; such codes are compared by mf_binary_* alone
 } mf_codec_kind;
+
+// How a store keeps product codes. They come and go one after the other all the same.
+typedef enum mf_code_layout {
+  MF_LAYOUT_ROWS = 0,
+  MF_LAYOUT_BLOCKS = 1,  // of 4 bits: in blocks of 32, as faiss's fast scan has them
+} mf_code_layout;
 
 // What turns rows into codes. 32 bytes.
 typedef struct mf_codec {
   uint32_t kind;      // mf_codec_kind
   uint32_t d;
-  uint32_t type;      // of scalar ones, faiss's QuantizerType, 0 to 8
+  uint32_t type;      // of scalar ones, faiss's QuantizerType, 0 to 8; of product ones mf_code_layout; of RaBitQ 1
+                      // for products, 0 for L2
   uint32_t m;         // of product ones, parts of a row
-  uint32_t nbits;     // of product ones, bits of a part
+  uint32_t nbits;     // of product ones, bits of a part; of RaBitQ, of a number
   uint32_t reserved;
   double trained;     // floats that follow elsewhere
 } mf_codec;
@@ -163,6 +180,13 @@ int32_t mf_ivf_sizes(uint32_t ivf, double *sizes, mf_call *call);
 int32_t mf_ivf_get(uint32_t ivf, uint32_t list, double n, float *x, int64_t *ids, mf_call *call);
 // Where ids are: (list << 32) | offset, or -1.
 int32_t mf_ivf_locate(uint32_t ivf, double n, const int64_t *ids, int64_t *locations, mf_call *call);
+// kind: 0 none, 1 by ids that count up from 0, 2 by any: locations are kept through changes.
+int32_t mf_ivf_keep_map(uint32_t ivf, uint32_t kind, mf_call *call);
+// Replaces rows by their ids; the last row of a list takes the place of one that leaves it. Nothing changes if an
+// id is not there, is given twice, or ids repeat in the lists.
+int32_t mf_ivf_update(uint32_t ivf, double n, const int64_t *ids, const float *x, const int64_t *lists, mf_call *call);
+// The ids at locations.
+int32_t mf_ivf_ids(uint32_t ivf, double n, const int64_t *locations, int64_t *ids, mf_call *call);
 int32_t mf_ivf_gather(uint32_t ivf, double n, const int64_t *locations, float *x, mf_call *call);
 int32_t mf_ivf_remove(uint32_t ivf, uint32_t selector, double *removed, mf_call *call);
 int32_t mf_ivf_clear(uint32_t ivf, mf_call *call);
@@ -174,11 +198,19 @@ int32_t mf_ivf_range_search(const mf_search *search, const float *queries, const
 
 // ---- codecs
 // trained: of scalar ones least values, then ranges: d of each, or, of uniform types, one of each, or none; of
-// product ones centroids, m × 2^nbits × d / m.
+// product ones centroids, m × 2^nbits × d / m; of RaBitQ what codes are about, d or none; of signs thresholds, too.
 int32_t mf_codec_create(const mf_codec *codec, const float *trained, uint32_t *out, mf_call *call);
 // Refuses a NaN or an infinity, naming its row.
 int32_t mf_codec_encode(uint32_t codec, double n, const float *x, uint8_t *codes, mf_call *call);
+// Codes of RaBitQ, each about a row of `about`.
+int32_t mf_codec_encode_about(uint32_t codec, double n, const float *x, const float *about, uint8_t *codes,
+                              mf_call *call);
 int32_t mf_codec_decode(uint32_t codec, double n, const uint8_t *codes, float *x, mf_call *call);
+
+// What a search of codes in blocks ran, beside mf_variant's bits.
+typedef enum mf_blocks_variant {
+  MF_BLOCKS_U8 = 65536,  // tables of bytes for 32 codes at once; what may be near by tables of floats
+} mf_blocks_variant;
 
 // ---- codes in order of arrival; a code's id is its position. Searches are by L2 or inner product
 int32_t mf_codes_create(uint32_t codec, uint32_t *store, mf_call *call);
@@ -195,6 +227,11 @@ int32_t mf_codes_search(const mf_search *search, const float *queries, float *di
 int32_t mf_codes_range_search(const mf_search *search, const float *queries, uint64_t *lims, uint32_t *result,
                               mf_call *call);
 
+// What a search ran, beside mf_variant's bits.
+typedef enum mf_signs_variant {
+  MF_SIGNS_COUNT = 134217728,  // bits of codes and of rounded queries, counted
+} mf_signs_variant;
+
 // ---- inverted lists of codes with ids; calls are as those of mf_ivf
 // centroids: nlist × d, which codes are taken from; or null.
 int32_t mf_lists_create(uint32_t codec, uint32_t nlist, const float *centroids, uint32_t *store, mf_call *call);
@@ -206,6 +243,10 @@ int32_t mf_lists_append(uint32_t store, uint32_t other, double add_id, mf_call *
 int32_t mf_lists_sizes(uint32_t store, double *sizes, mf_call *call);
 int32_t mf_lists_get(uint32_t store, uint32_t list, double n, uint8_t *codes, int64_t *ids, mf_call *call);
 int32_t mf_lists_locate(uint32_t store, double n, const int64_t *ids, int64_t *locations, mf_call *call);
+int32_t mf_lists_keep_map(uint32_t store, uint32_t kind, mf_call *call);
+int32_t mf_lists_update(uint32_t store, double n, const int64_t *ids, const uint8_t *codes, const int64_t *lists,
+                        mf_call *call);
+int32_t mf_lists_ids(uint32_t store, double n, const int64_t *locations, int64_t *ids, mf_call *call);
 // x: what the codes stand for, with the centroids of their lists.
 int32_t mf_lists_gather(uint32_t store, double n, const int64_t *rows, float *x, mf_call *call);
 int32_t mf_lists_remove(uint32_t store, uint32_t selector, double *removed, mf_call *call);
@@ -214,6 +255,37 @@ int32_t mf_lists_search(const mf_search *search, const float *queries, const int
                         int64_t *labels, mf_call *call);
 int32_t mf_lists_range_search(const mf_search *search, const float *queries, const int64_t *probes, uint64_t *lims,
                               uint32_t *result, mf_call *call);
+// Copies the codes at locations.
+int32_t mf_lists_codes(uint32_t store, double n, const int64_t *locations, uint8_t *codes, mf_call *call);
+
+// ---- binary: codes in order of arrival and in lists, as bits of which those that differ are counted
+// What a search ran, beside mf_variant's bits.
+typedef enum mf_binary_variant {
+  MF_HAMMING_DIRECT = 268435456,  // rows where they lie, a query at a time
+  MF_HAMMING_BLOCK = 536870912,   // rows laid out word by word, for many queries
+} mf_binary_variant;
+
+// The metric of graphs of bits: of each float of a row those that differ are counted. No float may be a NaN or an
+// infinity, so that not all of its bits can be used.
+typedef enum mf_binary_metric {
+  MF_HAMMING = 101,
+} mf_binary_metric;
+
+// Stores of any codec; queries are codes. Ties keep the lower id; missing: the largest integer, and -1.
+int32_t mf_binary_search(const mf_search *search, const uint8_t *queries, int32_t *distances, int64_t *labels,
+                         mf_call *call);
+int32_t mf_binary_range_search(const mf_search *search, const uint8_t *queries, uint64_t *lims, uint32_t *result,
+                               mf_call *call);
+// candidates: nq + 1 offsets, then the positions of the rows that each query looks at. No selector.
+int32_t mf_binary_among(const mf_search *search, const uint8_t *queries, const uint32_t *candidates,
+                        int32_t *distances, int64_t *labels, mf_call *call);
+int32_t mf_binary_range_among(const mf_search *search, const uint8_t *queries, const uint32_t *candidates,
+                              uint64_t *lims, uint32_t *result, mf_call *call);
+int32_t mf_binary_lists_search(const mf_search *search, const uint8_t *queries, const int64_t *probes,
+                               int32_t *distances, int64_t *labels, mf_call *call);
+int32_t mf_binary_lists_range_search(const mf_search *search, const uint8_t *queries, const int64_t *probes,
+                                     uint64_t *lims, uint32_t *result, mf_call *call);
+
 // ---- hnsw: rows in order of arrival, as a flat store's, and a graph over them
 // What a search ran, beside mf_variant's bits.
 typedef enum mf_hnsw_variant {

@@ -184,6 +184,7 @@ typedef struct cpu_scan {
   cpu_source source;
   const float *queries;  // nq × d as given
   cpu_collector *collectors;
+  bool locations;  // labels are locations, not ids; ties still go by id
 } cpu_scan;
 
 // Ends a scan of some sampled rows, made for the m nearest of them: collecting starts anew for k, with
