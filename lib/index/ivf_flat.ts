@@ -175,11 +175,16 @@ export class IndexIVFFlat extends IndexIVF {
   override async renumber(newId: (id: bigint) => bigint): Promise<void> {
     await this.write("renumber", async () => {
       const store = this.backend.createIVF(this.d, this.nlist);
-      for (let list = 0; list < this.nlist; list++) {
-        const { x, ids: old } = this.#store.list(list);
-        if (old.length === 0) continue;
-        const ids = old.map(newId);
-        await store.add(x, ids.map((id) => id < 0n ? -1n : BigInt(list)), ids);
+      try {
+        for (let list = 0; list < this.nlist; list++) {
+          const { x, ids: old } = this.#store.list(list);
+          if (old.length === 0) continue;
+          const ids = old.map(newId);
+          await store.add(x, ids.map((id) => id < 0n ? -1n : BigInt(list)), ids);
+        }
+      } catch (error) {
+        store[Symbol.dispose]();
+        throw error;
       }
       this.#store[Symbol.dispose]();
       this.#store = store;

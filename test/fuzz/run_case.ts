@@ -39,7 +39,7 @@ const HARMLESS = [
   /out of the range of float32$/,
   /: id \d+ of \d+ vectors$/,
   /id \d+ is not in the index$/,
-  /holds (NaN|-?Infinity)/,
+  /holds (an? )?(NaN|-?infinity)/i,
 ];
 
 function isHarmless(error: unknown): boolean {
