@@ -21,11 +21,14 @@ def rows(directory, d):
     return np.memmap(pathlib.Path(directory) / "base.f32", dtype="<f4", mode="r").reshape(-1, d)
 
 
+def file_of(directory, name):
+    return pathlib.Path(directory) / "peers" / name.replace(" ", "-")
+
+
 def cached(directory, name, d, threads):
     """The index, and what is known of its building: `ms` and the machine's `load` before it."""
-    directory = pathlib.Path(directory)
     engine, shape = name.split(" ", 1)
-    path = directory / "peers" / name.replace(" ", "-").replace("(", "_").replace(")", "_")
+    path = file_of(directory, name)
     about = path.with_suffix(path.suffix + ".json")
     make, save, load = ENGINES[engine]
     if about.exists():
