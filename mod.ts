@@ -50,6 +50,11 @@ export { ScalarQuantizer, type ScalarQuantizerOptions } from "./lib/codec/scalar
 export type { MimeBundle } from "./lib/display.ts";
 export * from "./lib/errors.ts";
 export {
+  type ExploreOptions,
+  type ExploreProgress,
+  ParameterSpace,
+} from "./lib/index/auto_tune.ts";
+export {
   Clustering,
   type ClusteringParameters,
   type ClusteringProgress,
@@ -58,6 +63,11 @@ export {
 } from "./lib/index/clustering.ts";
 export type { InitMethod } from "./lib/index/clustering_init.ts";
 export { indexFactory, reverseIndexFactory } from "./lib/index/factory.ts";
+export {
+  AutoTuneCriterion,
+  IntersectionCriterion,
+  OneRecallAtRCriterion,
+} from "./lib/index/criteria.ts";
 export { DirectMapType } from "./lib/index/direct_map.ts";
 export { IndexFlat, IndexFlatIP, IndexFlatL2 } from "./lib/index/flat.ts";
 export { IndexFlatCodes } from "./lib/index/flat_codes.ts";
@@ -73,6 +83,8 @@ export {
 export { IndexIVF } from "./lib/index/ivf.ts";
 export { IndexIVFCodes, type IVFCodesOptions, type IVFCodesState } from "./lib/index/ivf_codes.ts";
 export { IndexIVFFlat, type IVFFlatParts } from "./lib/index/ivf_flat.ts";
+export { type OperatingPoint, OperatingPoints } from "./lib/index/operating_points.ts";
+export type { ParameterRange } from "./lib/index/parameters.ts";
 export { IndexPreTransform } from "./lib/index/pre_transform.ts";
 export { IndexRefine, IndexRefineFlat } from "./lib/index/refine.ts";
 export { IndexReplicas } from "./lib/index/replicas.ts";
