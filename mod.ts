@@ -88,6 +88,11 @@ export {
 } from "./lib/index/binary/index_binary.ts";
 export { type BinaryIVFParts, IndexBinaryIVF } from "./lib/index/binary/ivf.ts";
 export {
+  type ExploreOptions,
+  type ExploreProgress,
+  ParameterSpace,
+} from "./lib/index/auto_tune.ts";
+export {
   Clustering,
   type ClusteringParameters,
   type ClusteringProgress,
@@ -96,6 +101,11 @@ export {
 } from "./lib/index/clustering.ts";
 export type { InitMethod } from "./lib/index/clustering_init.ts";
 export { indexFactory, reverseIndexFactory } from "./lib/index/factory.ts";
+export {
+  AutoTuneCriterion,
+  IntersectionCriterion,
+  OneRecallAtRCriterion,
+} from "./lib/index/criteria.ts";
 export { DirectMapType } from "./lib/index/direct_map.ts";
 export { IndexFlat, IndexFlatIP, IndexFlatL2 } from "./lib/index/flat.ts";
 export { IndexFlatCodes } from "./lib/index/flat_codes.ts";
@@ -111,6 +121,8 @@ export {
 export { IndexIVF } from "./lib/index/ivf.ts";
 export { IndexIVFCodes, type IVFCodesOptions, type IVFCodesState } from "./lib/index/ivf_codes.ts";
 export { IndexIVFFlat, type IVFFlatParts } from "./lib/index/ivf_flat.ts";
+export { type OperatingPoint, OperatingPoints } from "./lib/index/operating_points.ts";
+export type { ParameterRange } from "./lib/index/parameters.ts";
 export { IndexPreTransform } from "./lib/index/pre_transform.ts";
 export { IndexRefine, IndexRefineFlat } from "./lib/index/refine.ts";
 export { IndexReplicas } from "./lib/index/replicas.ts";

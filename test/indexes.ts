@@ -17,6 +17,7 @@ import { Metric } from "../lib/metric.ts";
 import { compositeKinds } from "./composite_kinds.ts";
 import { fastScanKinds } from "./fast_scan_kinds.ts";
 import { signKinds } from "./sign_kinds.ts";
+import { ivfKinds } from "./ivf_kinds.ts";
 
 /** Numbers above 0 and below 1, the same ones each time. */
 export function numbers(n: number, seed = 1): Float32Array<ArrayBuffer> {
@@ -106,6 +107,7 @@ export async function everyKind(backend: Backend): Promise<Map<string, Index>> {
   }
   kinds.set("map", map).set("map2 of IVF", map2);
   for (const [name, index] of await compositeKinds(backend)) kinds.set(name, index);
+  for (const [name, index] of await ivfKinds(backend)) kinds.set(name, index);
   return kinds;
 }
 
