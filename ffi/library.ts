@@ -6,6 +6,7 @@
 
 import { DeviceError } from "../lib/errors.ts";
 import { readVariable } from "../lib/env.ts";
+import { additiveSymbols } from "./additive.ts";
 import { codesSymbols } from "./codes.ts";
 import { distanceSymbols } from "./distance.ts";
 import { factorSymbols } from "./factor.ts";
@@ -77,6 +78,7 @@ export const symbols = {
   ...selectorSymbols,
   ...flatSymbols,
   ...ivfSymbols,
+  ...additiveSymbols,
   ...codesSymbols,
   ...hnswSymbols,
   ...distanceSymbols,

@@ -1,6 +1,7 @@
 // What goes with a kind of codec, and with an instruction set.
 #include "cpu_codec.h"
 
+#include "cpu_additive.h"
 #include "cpu_kernels.h"
 #include "cpu_pq.h"
 
@@ -13,6 +14,8 @@ void cpu_codec_decode(const cpu_kernels *kernels, const cpu_codec *codec, const 
                       const float *centroid, float *x) {
   if (codec->kind == CPU_CODEC_SCALAR)
     cpu_scalar_table(kernels)->decode(&codec->scalar, codec->d, codec->code_size, codes, n, centroid, x);
+  else if (codec->kind == CPU_CODEC_ADDITIVE)
+    cpu_additive_decode(kernels, codec->additive, codes, n, centroid, x);
   else
     cpu_pq_decode(codec->product, codes, n, centroid, x);
 }

@@ -36,6 +36,7 @@ typedef struct pq_query {
   double rounding, apart, rest;
   double base;  // of every key: the product of the query and the centroid
   const float *tables;
+  const float *terms;  // of each code beside its entries, or NULL
   cpu_candidate found[CPU_PQ_BLOCK];
   uint32_t count;
 } pq_query;
@@ -118,7 +119,7 @@ static void scan_query(pq_query *q, const cpu_pq_kernels *kernels, float *least,
   const cpu_pq *pq = q->pq;
   uint32_t n = q->chunk->n;
   const cpu_collector *collector = &q->scan->collectors[q->number];
-  bool filters = kernels->filter && pq->nbits <= 8 && pq->m <= CPU_PQ_MAX_BYTES;
+  bool filters = kernels->filter && pq->nbits <= 8 && pq->m <= CPU_PQ_MAX_BYTES && !q->terms;
   size_t block_bytes = cpu_pq_chunk_bytes(pq, 1);
   for (uint32_t from = 0; from < n;) {
     float bound = load_bound(collector);
@@ -131,6 +132,7 @@ static void scan_query(pq_query *q, const cpu_pq_kernels *kernels, float *least,
     uint32_t held = n - from < CPU_PQ_BLOCK ? n - from : CPU_PQ_BLOCK;
     float sums[CPU_PQ_BLOCK], limit = (float)fmin(sum_limit(q, bound) * (1 + 4 * HALF_ULP), INFINITY);
     kernels->sums(pq, q->tables, (const uint8_t *)q->chunk->blocks + from / CPU_PQ_BLOCK * block_bytes, sums);
+    for (uint32_t i = 0; q->terms && i < held; i++) sums[i] += q->terms[from + i];
     // A NaN passes, and is looked at exactly.
     for (uint32_t i = 0; i < held; i++)
       if (!(sums[i] > limit)) find(q, from + i, sums[i]);
@@ -172,4 +174,14 @@ void cpu_pq_scan(const cpu_scan *scan, const cpu_pq *pq, const uint32_t *index, 
     pq_kernels.tables(pq, inner, compared, tables);
     scan_query(&q, &pq_kernels, least, bytes);
   }
+}
+
+void cpu_table_scan(const cpu_scan *scan, const cpu_pq *pq, uint64_t number, const cpu_pq_chunk *chunk, float *tables,
+                    const float *terms, double base, double lost) {
+  cpu_pq_kernels kernels = cpu_pq_kernels_of(scan->kernels);
+  pq_query q = {.scan = scan, .pq = pq, .chunk = chunk, .number = number, .inner = true, .tables = tables};
+  q.terms = terms, q.base = base, q.rest = lost;
+  // As cpu_pq_scan places them.
+  float *least = tables + (size_t)pq->m * pq->stride + pq->d;
+  scan_query(&q, &kernels, least, (uint8_t *)(least + pq->m));
 }

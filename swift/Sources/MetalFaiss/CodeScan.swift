@@ -67,13 +67,14 @@ struct CodeScan {
   private func scan(_ item: ListScan.Item, _ order: UnsafePointer<UInt32>, _ variant: UInt32, _ workspace: Workspace)
     throws
   {
+    if try scanAdditive(item, order, workspace) { return }
     if try scanProduct(item, order, workspace) { return }
     let d = codec.d
     let rows = rowsOf(item.list)
     let centroid = centroids.map { $0 + item.list * d }
     let few = item.queries.count <= Self.directQueries
     // Scalar codes are decoded in registers where few queries meet them.
-    let inPlace = few && codec.product == nil
+    let inPlace = few && codec.isScalar
     let block = inPlace ? item.rows.count : blockRows(few: few)
     let decoded = try inPlace ? nil : workspace.decoded(block * d)
     let tiles = few ? nil : Tiles(search, item.queries.count, order, variant, workspace)

@@ -9,6 +9,7 @@
 typedef enum cpu_codec_kind {  // as mf_codec_kind
   CPU_CODEC_SCALAR = 0,
   CPU_CODEC_PRODUCT = 1,
+  CPU_CODEC_ADDITIVE = 2,
 } cpu_codec_kind;
 
 typedef enum cpu_scalar_type {  // as faiss's QuantizerType
@@ -32,6 +33,7 @@ typedef struct cpu_scalar {
   const float *start;
 } cpu_scalar;
 
+struct cpu_additive;
 struct cpu_pq;
 
 typedef struct cpu_codec {
@@ -40,6 +42,7 @@ typedef struct cpu_codec {
   size_t code_size;
   cpu_scalar scalar;
   const struct cpu_pq *product;
+  const struct cpu_additive *additive;
 } cpu_codec;
 
 struct cpu_kernels;
@@ -50,7 +53,7 @@ uint32_t cpu_scalar_bits(uint32_t type);
 // instruction set.
 void cpu_codec_decode(const struct cpu_kernels *kernels, const cpu_codec *codec, const uint8_t *codes, uint64_t n,
                       const float *centroid, float *x);
-// Codes of n rows.
+// Codes of n rows. Additive ones are made in several steps elsewhere.
 void cpu_codec_encode(const struct cpu_kernels *kernels, const cpu_codec *codec, const float *x, uint64_t n,
                       uint8_t *codes);
 
