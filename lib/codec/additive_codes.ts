@@ -4,7 +4,7 @@
  * @module
  */
 
-import { AdditiveSearchType, additiveCodeSize, normBits, rowOffsets } from "./additive_type.ts";
+import { additiveCodeSize, AdditiveSearchType, normBits, rowOffsets } from "./additive_type.ts";
 import { betterIndices, randomIndices } from "./additive_search.ts";
 import type { AdditiveSpec } from "./codec.ts";
 
@@ -99,7 +99,7 @@ export function additiveCodec(spec: AdditiveSpec): PlainAdditive {
       const n = x.length / d;
       const indices = "beam" in spec.encoding
         ? beamIndices(spec, x, spec.encoding.beam)
-        : betterIndices(spec, spec.encoding, x, randomIndices(spec, spec.encoding, n));
+        : betterIndices(spec, spec.encoding, x, randomIndices(spec, spec.encoding, n), true);
       const codes = new Uint8Array(n * codeSize);
       const room = new Float32Array(d);
       for (let row = 0; row < n; row++) {

@@ -5,9 +5,22 @@
  * @module
  */
 
+import { MersenneTwister } from "../transform/faiss_random.ts";
 import { rowOffsets } from "./additive_type.ts";
 import type { AdditiveSpec, LocalSearch } from "./codec.ts";
-import { Twister } from "./twister.ts";
+
+/**
+ * An integer from 0 to below a limit, as C++'s standard library draws it: the upper half of a
+ * product, once the lower one favours none.
+ */
+function below(twister: MersenneTwister, limit: number): number {
+  const wide = BigInt(limit);
+  const least = 2n ** 32n % wide;
+  for (;;) {
+    const product = BigInt(twister.next()) * wide;
+    if ((product & 0xffffffffn) >= least) return Number(product >> 32n);
+  }
+}
 
 /** Indices to start from, `n × m`, as FAISS draws them. */
 export function randomIndices(spec: AdditiveSpec, how: LocalSearch, n: number): Uint32Array {
@@ -15,22 +28,27 @@ export function randomIndices(spec: AdditiveSpec, how: LocalSearch, n: number): 
   const each = m / spec.splits;
   const indices = new Uint32Array(n * m);
   for (let part = 0; part < spec.splits; part++) {
-    const twister = new Twister(how.seed);
+    const twister = new MersenneTwister(how.seed);
     for (let row = 0; row < n; row++) {
       for (let j = 0; j < each; j++) {
-        indices[row * m + part * each + j] = twister.below(2 ** spec.nbits[0]!);
+        indices[row * m + part * each + j] = below(twister, 2 ** spec.nbits[0]!);
       }
     }
   }
   return indices;
 }
 
-/** Betters indices of rows. */
+/**
+ * Betters indices of rows.
+ *
+ * @param isFresh Whether {@linkcode randomIndices} made them: random numbers go on after those.
+ */
 export function betterIndices(
   spec: AdditiveSpec,
   how: LocalSearch,
   x: Float32Array,
   indices: Uint32Array,
+  isFresh: boolean,
 ): Uint32Array {
   const { d, splits, nbits, codebooks } = spec;
   const [n, m, dsub] = [x.length / d, nbits.length, d / splits];
@@ -39,8 +57,8 @@ export function betterIndices(
   const changes = Math.min(how.changes, each);
   const found = indices.slice();
   for (let part = 0; part < splits; part++) {
-    const twister = new Twister(how.seed);
-    for (let i = 0; i < n * each; i++) twister.below(ksub);
+    const twister = new MersenneTwister(how.seed);
+    for (let i = 0; isFresh && i < n * each; i++) below(twister, ksub);
     const rowAt = (book: number, index: number) => {
       return (offsets[part * each + book]! + index) * dsub;
     };
@@ -78,7 +96,7 @@ export function betterIndices(
           const at = row * m + part * each;
           const kept = [...found.subarray(at, at + each)];
           const tried = kept.slice();
-          for (let i = 0; i < changes; i++) tried[twister.below(each)] = twister.below(ksub);
+          for (let i = 0; i < changes; i++) tried[below(twister, each)] = below(twister, ksub);
           for (let i = 0; i < how.sweeps; i++) sweep(row, tried);
           if (errorOf(row, tried) < errorOf(row, kept)) found.set(tried, at);
         }

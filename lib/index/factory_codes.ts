@@ -6,6 +6,7 @@
 
 import { quantizerShapes, type QuantizerType } from "../codec/quantizer_type.ts";
 import type { Metric } from "../metric.ts";
+import { isAdditive, makeAdditive, makeIVFAdditive } from "./factory_additive.ts";
 import type { Index, IndexOptions } from "./index.ts";
 import type { IndexIVF } from "./ivf.ts";
 import { IndexIVFPQ, IndexPQ } from "./product_quantizer.ts";
@@ -26,7 +27,7 @@ const SCALAR: ReadonlyMap<string, QuantizerType> = new Map(
 
 /** Whether a token is of codes that are there. */
 export function isCodes(token: string): boolean {
-  return SCALAR.has(token) || PRODUCT.test(token);
+  return isAdditive(token) || SCALAR.has(token) || PRODUCT.test(token);
 }
 
 /** The index that a token of codes makes. */
@@ -39,7 +40,7 @@ export function makeCodes(
   const scalar = SCALAR.get(token);
   if (scalar !== undefined) return new IndexScalarQuantizer(d, scalar, metric, options);
   const product = PRODUCT.exec(token);
-  if (product === null) return undefined;
+  if (product === null) return makeAdditive(token, d, metric, options);
   return new IndexPQ(d, Number(product[1]), Number(product[2] ?? NBITS), metric, options);
 }
 
@@ -57,7 +58,7 @@ export function makeIVFCodes(
     return new IndexIVFScalarQuantizer(quantizer(), d, nlist, scalar, metric, options);
   }
   const product = PRODUCT.exec(token);
-  if (product === null) return undefined;
+  if (product === null) return makeIVFAdditive(token, quantizer, d, nlist, metric, options);
   const [M, nbits] = [Number(product[1]), Number(product[2] ?? NBITS)];
   return new IndexIVFPQ(quantizer(), d, nlist, M, nbits, metric, options);
 }

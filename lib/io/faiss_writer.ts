@@ -11,6 +11,7 @@ import { IndexIVFPQ, IndexPQ } from "../index/product_quantizer.ts";
 import { IndexIVFScalarQuantizer, IndexScalarQuantizer } from "../index/scalar_quantizer.ts";
 import { Metric } from "../metric.ts";
 import type { ByteWriter } from "./byte_writer.ts";
+import { writeAdditiveIndex } from "./faiss_additive_indexes.ts";
 import { CHUNK_BYTES, chunkRows, HEADER_DUMMY } from "./faiss_codes.ts";
 import { writePreTransform, writeRefine } from "./faiss_composites.ts";
 import { writeGraph } from "./faiss_hnsw.ts";
@@ -41,7 +42,7 @@ export async function writeRecord(writer: ByteWriter, index: Index): Promise<voi
       await writePreTransform(writer, index);
     } else if (index instanceof IndexRefine) {
       await writeRefine(writer, index);
-    } else {
+    } else if (!await writeAdditiveIndex(writer, index)) {
       throw new UnsupportedError(`Cannot write ${index.constructor.name}: it has no file format`);
     }
   });

@@ -7,29 +7,41 @@
 import { invoke, invokeAsync } from "../../../ffi/call.ts";
 import { NativeHandle } from "../../../ffi/handle.ts";
 import { library } from "../../../ffi/library.ts";
-import { codecRecord } from "../../../ffi/record.ts";
-import type { CodecSpec } from "../../codec/codec.ts";
+import { additiveRecord, codecRecord } from "../../../ffi/record.ts";
+import { additiveCodeSize, isCoded } from "../../codec/additive_type.ts";
+import type { AdditiveSpec, CodecSpec } from "../../codec/codec.ts";
 import { productCodeSize } from "../../codec/product_codes.ts";
 import { scalarCodeSize } from "../../codec/quantizer_type.ts";
 import type { BackendCodec } from "../backend.ts";
-import { countRows, isShortCopy } from "./work.ts";
+import { checkLength, countRows, isShortCopy } from "./work.ts";
 
 /** Bytes of a code of a specification. */
 export function specCodeSize(spec: CodecSpec): number {
-  return spec.kind === "sq"
-    ? scalarCodeSize(spec.qtype, spec.d)
-    : productCodeSize(spec.m, spec.nbits);
+  switch (spec.kind) {
+    case "sq":
+      return scalarCodeSize(spec.qtype, spec.d);
+    case "pq":
+      return productCodeSize(spec.m, spec.nbits);
+    case "aq":
+      return additiveCodeSize(spec.nbits, spec.searchType);
+  }
 }
 
 /** Multiply-adds, or what takes as long, of a query and one code, and of a query and one list. */
 export function scanCost(spec: CodecSpec): { code: number; list: number } {
   if (spec.kind === "sq") return { code: spec.d, list: 0 };
+  if (spec.kind === "aq") {
+    // Where codes are decoded, that is most of it.
+    const code = isCoded(spec.searchType) ? spec.nbits.length : spec.d * spec.nbits.length;
+    return { code, list: spec.codebooks.length };
+  }
   // A look-up a part, in tables that take as long as comparing the centroids.
   return { code: spec.m, list: spec.centroids.length };
 }
 
 /** The native codec of a specification. */
 export function createCodec(spec: CodecSpec): NativeHandle {
+  if (spec.kind === "aq") return createAdditive(spec);
   const { d } = spec;
   const trained = spec.kind === "sq" ? spec.trained : spec.centroids;
   const record = codecRecord(
@@ -42,13 +54,49 @@ export function createCodec(spec: CodecSpec): NativeHandle {
   });
 }
 
+function createAdditive(spec: AdditiveSpec): NativeHandle {
+  const { d, splits, codebooks, norms, encoding, searchType } = spec;
+  const nbits = Uint32Array.from(spec.nbits);
+  const { beam, rounds, sweeps, changes, chunk, seed } = {
+    beam: 1,
+    rounds: 0,
+    sweeps: 0,
+    changes: 0,
+    chunk: 1,
+    seed: 0,
+    ...encoding,
+  };
+  const record = additiveRecord({
+    d,
+    m: nbits.length,
+    splits,
+    method: "beam" in encoding ? 0 : 1,
+    norm: searchType,
+    beam,
+    rounds,
+    sweeps,
+    changes,
+    chunk,
+    seed,
+    norms: norms.length,
+    normMin: spec.normMin,
+    normMax: spec.normMax,
+    codebooks: codebooks.length,
+  });
+  return new NativeHandle("codec", (out, call) => {
+    return library().symbols.mf_additive_create(record, nbits, codebooks, norms, out, call);
+  });
+}
+
 /** {@linkcode BackendCodec} of the cpu backend. */
 export class CpuCodec implements BackendCodec {
   readonly #handle: NativeHandle;
   readonly #d: number;
   readonly #codeSize: number;
+  readonly #books: number;
 
   constructor(spec: CodecSpec) {
+    this.#books = spec.kind === "aq" ? spec.nbits.length : 0;
     this.#handle = createCodec(spec);
     this.#d = spec.d;
     this.#codeSize = specCodeSize(spec);
@@ -78,6 +126,21 @@ export class CpuCodec implements BackendCodec {
       await invokeAsync((call) => symbols.mf_codec_decode_async(object, n, codes, x, call));
     }
     return x;
+  }
+
+  async better(
+    x: Float32Array,
+    indices: Uint32Array,
+    signal?: AbortSignal,
+  ): Promise<Uint32Array> {
+    const n = countRows(x, this.#d, "x");
+    checkLength(indices, n * this.#books, "indices");
+    const { object } = this.#handle;
+    const found = indices.slice();
+    await invokeAsync((call) => {
+      return library().symbols.mf_additive_search_async(object, n, x, found, call);
+    }, signal);
+    return found;
   }
 
   [Symbol.dispose](): void {

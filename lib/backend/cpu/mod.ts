@@ -7,6 +7,7 @@
 import { readVariable, threadsVariable } from "../../env.ts";
 import type { Backend } from "../backend.ts";
 import { hamming, kmeansLeast, kmeansUpdate, pairwise } from "./arrays.ts";
+import { fitCodebooks } from "./codebooks.ts";
 import { CpuCodeLists } from "./code_lists.ts";
 import { CpuCodec } from "./codec.ts";
 import { CpuCodeStore } from "./codes.ts";
@@ -43,6 +44,7 @@ export function createCpuBackend(): Backend {
     createFlat: (d) => new CpuFlatStore(d),
     createIVF: (d, nlist) => new CpuIVFStore(d, nlist),
     createCodec: (spec) => new CpuCodec(spec),
+    fitCodebooks,
     createCodes: (spec) => new CpuCodeStore(spec),
     createCodeLists: (spec, nlist, residual) => new CpuCodeLists(spec, nlist, residual),
     createHNSW: (options) => new CpuHNSWStore(options),

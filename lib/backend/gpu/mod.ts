@@ -52,6 +52,7 @@ export function createGpuBackend(
     createFlat: (d) => new GpuFlatStore(context, d),
     createIVF: (d, nlist) => new GpuIVFStore(context, d, nlist),
     createCodec: noCodes,
+    fitCodebooks: noCodes,
     createCodes: noCodes,
     createCodeLists: noCodes,
     createHNSW: () => {

@@ -1,5 +1,6 @@
 import type { CodecSpec } from "../../codec/codec.ts";
 import { DisposedError } from "../../errors.ts";
+import { Metric } from "../../metric.ts";
 import type { IDSelector } from "../../selector.ts";
 import type {
   CodeLists,
@@ -178,6 +179,13 @@ export class ReferenceCodeLists implements CodeLists {
     return x.map((value, i) => value + centroid[i % this.d]!);
   }
 
+  /** What a query differs from the centroid of a list by. */
+  #residual(query: Float32Array, list: number): Float32Array | Float64Array {
+    const centroids = this.#centroids?.subarray(list * this.d);
+    if (centroids === undefined) return query;
+    return Float64Array.from(query, (value, i) => value - centroids[i]!);
+  }
+
   #blocks(queries: Float32Array, probes: BigInt64Array, how: StoreSearch): Blocks {
     checkCodeMetric(how.metric);
     const decoded = new Map<number, Float32Array>();
@@ -185,7 +193,13 @@ export class ReferenceCodeLists implements CodeLists {
       const { codes, ids } = this.#list(list);
       const x = decoded.get(list) ?? this.#decode(codes.x, codes.count, list);
       decoded.set(list, x);
-      return { x, count: codes.count, id: (row) => ids[row]! };
+      const key = how.metric === Metric.L2 ? this.#codec.key : undefined;
+      return {
+        x,
+        count: codes.count,
+        id: (row) => ids[row]!,
+        key: key && ((row, query) => key(codes.row(row), this.#residual(query, list))),
+      };
     });
   }
 

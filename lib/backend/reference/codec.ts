@@ -1,4 +1,7 @@
-import type { CodecSpec } from "../../codec/codec.ts";
+import { additiveCodec } from "../../codec/additive_codes.ts";
+import { betterIndices } from "../../codec/additive_search.ts";
+import { AdditiveSearchType, isCoded } from "../../codec/additive_type.ts";
+import type { AdditiveSpec, CodecSpec } from "../../codec/codec.ts";
 import { productCodec } from "../../codec/product_codes.ts";
 import { scalarCodeSize } from "../../codec/quantizer_type.ts";
 import { decodeScalar, encodeScalar } from "../../codec/scalar_codes.ts";
@@ -13,6 +16,8 @@ export interface PlainCodec {
   encode(x: Float32Array): Uint8Array;
   /** The vectors of whole codes, into `out`. */
   decode(codes: Uint8Array, out: Float32Array): void;
+  /** What codes are compared by, by L2, where it is not what they stand for. */
+  key?(code: Uint8Array, query: Float32Array | Float64Array): number;
 }
 
 /** The codec of a specification. */
@@ -26,7 +31,26 @@ export function plainCodec(spec: CodecSpec): PlainCodec {
       };
     case "pq":
       return productCodec(spec);
+    case "aq":
+      return plainAdditive(spec);
   }
+}
+
+function plainAdditive(spec: AdditiveSpec): PlainCodec {
+  const { norm, ...codec } = additiveCodec(spec);
+  if (!isCoded(spec.searchType)) return codec;
+  const row = new Float32Array(spec.d);
+  const key = (code: Uint8Array, query: Float32Array | Float64Array) => {
+    codec.decode(code, row);
+    let [square, product] = [0, 0];
+    query.forEach((value, j) => {
+      square += value * value;
+      product += value * row[j]!;
+    });
+    const isNormed = spec.searchType !== AdditiveSearchType.LUTNonorm;
+    return isNormed ? square + norm(code) - 2 * product : square - product;
+  };
+  return { ...codec, key };
 }
 
 /** Whole codes in an array, or an error. */
@@ -40,10 +64,26 @@ export function countCodes(codes: Uint8Array, codeSize: number): number {
 export class ReferenceCodec implements BackendCodec {
   readonly #codec: PlainCodec;
   readonly #d: number;
+  readonly #spec: CodecSpec;
 
   constructor(spec: CodecSpec) {
     this.#codec = plainCodec(spec);
     this.#d = spec.d;
+    this.#spec = spec;
+  }
+
+  // deno-lint-ignore require-await
+  async better(
+    x: Float32Array,
+    indices: Uint32Array,
+    signal?: AbortSignal,
+  ): Promise<Uint32Array> {
+    signal?.throwIfAborted();
+    const spec = this.#spec;
+    if (spec.kind !== "aq" || "beam" in spec.encoding) {
+      throw new TypeError("Cannot train: the codec finds no codes by local search");
+    }
+    return betterIndices(spec, spec.encoding, x, indices, false);
   }
 
   // deno-lint-ignore require-await

@@ -1,5 +1,6 @@
 import type { CodecSpec } from "../../codec/codec.ts";
 import { DisposedError } from "../../errors.ts";
+import { Metric } from "../../metric.ts";
 import type { IDSelector } from "../../selector.ts";
 import type { CodeStore, Neighbors, RangeNeighbors, StoreSearch } from "../backend.ts";
 import { countCodes, type PlainCodec, plainCodec } from "./codec.ts";
@@ -97,7 +98,13 @@ export class ReferenceCodeStore implements CodeStore {
     checkCodeMetric(how.metric);
     const x = new Float32Array(this.count * this.d);
     this.#codec.decode(this.#rows.x.subarray(0, this.count * this.codeSize), x);
-    const block = { x, count: this.count, id: BigInt };
+    const [rows, key] = [this.#rows, how.metric === Metric.L2 ? this.#codec.key : undefined];
+    const block = {
+      x,
+      count: this.count,
+      id: BigInt,
+      key: key && ((row: number, query: Float32Array | Float64Array) => key(rows.row(row), query)),
+    };
     return () => [block];
   }
 

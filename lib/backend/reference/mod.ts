@@ -8,6 +8,7 @@
 import type { Metric } from "../../metric.ts";
 import type { Backend } from "../backend.ts";
 import { ReferenceCodeLists } from "./code_lists.ts";
+import { fitCodebooks } from "./codebooks.ts";
 import { ReferenceCodec } from "./codec.ts";
 import { ReferenceCodeStore } from "./codes.ts";
 import { distanceOf } from "./distance.ts";
@@ -41,6 +42,7 @@ export function createReferenceBackend(): Backend {
     createFlat: (d) => new ReferenceFlatStore(d),
     createIVF: (d, nlist) => new ReferenceIVFStore(d, nlist),
     createCodec: (spec) => new ReferenceCodec(spec),
+    fitCodebooks,
     createCodes: (spec) => new ReferenceCodeStore(spec),
     createCodeLists: (spec, nlist, residual) => new ReferenceCodeLists(spec, nlist, residual),
     createHNSW: (options) => new ReferenceHNSWStore(options),

@@ -11,6 +11,8 @@ export interface Block {
   count: number;
   /** The id of a row. */
   id: (row: number) => bigint;
+  /** The distance of a row, where it is not that of its numbers. */
+  key?: ((row: number, query: Float32Array) => number) | undefined;
 }
 
 /** The blocks that a query looks at. */
@@ -108,11 +110,13 @@ function* scan(
   const distance = distanceOf(how.metric, how.metricArg, d);
   let scanned = 0;
   let steps = 0;
-  for (const { x, count, id } of blocks(query)) {
+  const numbers = queries.subarray(query * d, (query + 1) * d);
+  for (const { x, count, id, key } of blocks(query)) {
     for (let row = 0; row < count; row++) {
       if (++steps % PAIRS_A_STEP === 0) yield;
       if (how.selector && !how.selector.isMember(id(row))) continue;
-      visit(Math.fround(distance(queries, query, x, row)), id, row);
+      const found = key ? key(row, numbers) : distance(queries, query, x, row);
+      visit(Math.fround(found), id, row);
       scanned++;
     }
   }
