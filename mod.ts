@@ -24,6 +24,7 @@ export type {
   Backend,
   BackendCodec,
   BackendName,
+  CodebookFit,
   CodeLists,
   CodeStore,
   FileMap,
@@ -56,17 +57,33 @@ export type {
 export { createGpuBackend, type GpuBackendOptions } from "./lib/backend/gpu/mod.ts";
 export { createReferenceBackend } from "./lib/backend/reference/mod.ts";
 export { backend, useBackend } from "./lib/backend/select.ts";
+export {
+  AdditiveQuantizer,
+  type AdditiveQuantizerOptions,
+  type TrainedAdditive,
+} from "./lib/codec/additive_quantizer.ts";
+export type { TrainedNorms } from "./lib/codec/additive_norms.ts";
+export { AdditiveSearchType } from "./lib/codec/additive_type.ts";
 export type {
+  AdditiveSpec,
   BinarySpec,
   Codec,
   CodecSpec,
+  LocalSearch,
   ProductSpec,
   RaBitQSpec,
   ScalarSpec,
   SignSpec,
 } from "./lib/codec/codec.ts";
+export { LocalSearchQuantizer } from "./lib/codec/local_search_quantizer.ts";
 export { LSHQuantizer, type LSHQuantizerOptions } from "./lib/codec/lsh.ts";
+export {
+  ProductAdditiveQuantizer,
+  ProductLocalSearchQuantizer,
+  ProductResidualQuantizer,
+} from "./lib/codec/product_additive_quantizer.ts";
 export { RaBitQuantizer, type RaBitQuantizerOptions } from "./lib/codec/rabitq.ts";
+export { ResidualQuantizer, ResidualTraining } from "./lib/codec/residual_quantizer.ts";
 export { QuantizerType, RangeStat } from "./lib/codec/quantizer_type.ts";
 export { ScalarQuantizer, type ScalarQuantizerOptions } from "./lib/codec/scalar_quantizer.ts";
 export type { MimeBundle } from "./lib/display.ts";
@@ -92,6 +109,14 @@ export {
   type ExploreProgress,
   ParameterSpace,
 } from "./lib/index/auto_tune.ts";
+export {
+  type AdditiveIndexOptions,
+  IndexAdditiveQuantizer,
+  IndexLocalSearchQuantizer,
+  IndexProductLocalSearchQuantizer,
+  IndexProductResidualQuantizer,
+  IndexResidualQuantizer,
+} from "./lib/index/additive_quantizer.ts";
 export {
   Clustering,
   type ClusteringParameters,
@@ -119,6 +144,14 @@ export {
   type TrainOptions,
 } from "./lib/index/index.ts";
 export { IndexIVF } from "./lib/index/ivf.ts";
+export {
+  IndexIVFAdditiveQuantizer,
+  IndexIVFLocalSearchQuantizer,
+  IndexIVFProductLocalSearchQuantizer,
+  IndexIVFProductResidualQuantizer,
+  IndexIVFResidualQuantizer,
+  type IVFAdditiveOptions,
+} from "./lib/index/ivf_additive_quantizer.ts";
 export { IndexIVFCodes, type IVFCodesOptions, type IVFCodesState } from "./lib/index/ivf_codes.ts";
 export { IndexIVFFlat, type IVFFlatParts } from "./lib/index/ivf_flat.ts";
 export { type OperatingPoint, OperatingPoints } from "./lib/index/operating_points.ts";

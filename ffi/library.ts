@@ -7,6 +7,7 @@
 import { DeviceError } from "../lib/errors.ts";
 import { readVariable } from "../lib/env.ts";
 import { binarySymbols } from "./binary.ts";
+import { additiveSymbols } from "./additive.ts";
 import { codesSymbols } from "./codes.ts";
 import { distanceSymbols } from "./distance.ts";
 import { factorSymbols } from "./factor.ts";
@@ -80,6 +81,7 @@ export const symbols = {
   ...flatSymbols,
   ...ivfSymbols,
   ...binarySymbols,
+  ...additiveSymbols,
   ...codesSymbols,
   ...hnswSymbols,
   ...mapSymbols,

@@ -216,6 +216,20 @@ export interface BackendCodec extends Disposable {
   encode(x: Float32Array, about?: Float32Array): Promise<Uint8Array>;
   /** The vectors that codes stand for. */
   decode(codes: Uint8Array): Promise<Float32Array>;
+  /** Indices of `n × d` vectors, bettered by local search; of additive codecs that do that. */
+  better?(x: Float32Array, indices: Uint32Array, signal?: AbortSignal): Promise<Uint32Array>;
+}
+
+/** Codebooks to find for rows of given indices. */
+export interface CodebookFit {
+  /** Dimension. */
+  d: number;
+  /** Codebooks. */
+  m: number;
+  /** Rows of each. */
+  ksub: number;
+  /** Added to how often each row is met, so that those never met are zeros. */
+  lambda: number;
 }
 
 /** Codes in order of arrival: a code's id is its position. Searches are by L2 or inner product. */
@@ -388,6 +402,18 @@ export interface Backend {
   createBinaryLists(d: number, nlist: number): BinaryLists;
   /** A codec of a trained specification. */
   createCodec(spec: CodecSpec): BackendCodec;
+  /**
+   * The codebooks, `m × ksub × d`, whose sums leave the least squared error to `n × d` vectors of
+   * `n × m` indices.
+   *
+   * @throws {UnsupportedError} On a GPU.
+   */
+  fitCodebooks(
+    x: Float32Array,
+    indices: Uint32Array,
+    how: CodebookFit,
+    signal?: AbortSignal,
+  ): Promise<Float32Array>;
   /** A new, empty store of codes. */
   createCodes(spec: CodecSpec): CodeStore;
   /** New, empty inverted lists of codes. */

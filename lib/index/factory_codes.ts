@@ -6,6 +6,7 @@
 
 import { quantizerShapes, type QuantizerType } from "../codec/quantizer_type.ts";
 import { Metric } from "../metric.ts";
+import { isAdditive, makeAdditive, makeIVFAdditive } from "./factory_additive.ts";
 import { IndexIVFPQFastScan, IndexPQFastScan } from "./fast_scan.ts";
 import type { Index, IndexOptions } from "./index.ts";
 import type { IndexIVF } from "./ivf.ts";
@@ -41,7 +42,7 @@ const SCALAR: ReadonlyMap<string, QuantizerType> = new Map(
 
 /** Whether a token is of codes that are there. */
 export function isCodes(token: string): boolean {
-  return SCALAR.has(token) ||
+  return SCALAR.has(token) || isAdditive(token) ||
     [PRODUCT, FAST_SCAN, RABITQ, SIGNS].some((pattern) => pattern.test(token));
 }
 
@@ -76,7 +77,7 @@ export function makeCodes(
   const rabitq = RABITQ.exec(token);
   if (rabitq !== null) return new IndexRaBitQ(d, metric, Number(rabitq[1] ?? 1), options);
   const product = PRODUCT.exec(token);
-  if (product === null) return undefined;
+  if (product === null) return makeAdditive(token, d, metric, options);
   return new IndexPQ(d, Number(product[1]), Number(product[2] ?? NBITS), metric, options);
 }
 
@@ -105,7 +106,7 @@ export function makeIVFCodes(
     return new IndexIVFRaBitQ(quantizer(), d, nlist, metric, Number(rabitq[1] ?? 1), options);
   }
   const product = PRODUCT.exec(token);
-  if (product === null) return undefined;
+  if (product === null) return makeIVFAdditive(token, quantizer, d, nlist, metric, options);
   const [M, nbits] = [Number(product[1]), Number(product[2] ?? NBITS)];
   return new IndexIVFPQ(quantizer(), d, nlist, M, nbits, metric, options);
 }

@@ -8,6 +8,7 @@ import { IndexIVFFlat } from "../index/ivf_flat.ts";
 import { MOST_NESTED } from "../index/nesting.ts";
 import { Metric } from "../metric.ts";
 import type { ByteReader } from "./byte_reader.ts";
+import { additiveKind, readAdditiveIndex, readIVFAdditive } from "./faiss_additive_indexes.ts";
 import { checkFinite } from "./faiss_checks.ts";
 import { readPreTransform, readRefine } from "./faiss_composites.ts";
 import { ANY_ID, chunkRows, MAX_DIMENSION, UNAVAILABLE } from "./faiss_codes.ts";
@@ -92,6 +93,12 @@ export async function readRecord(place: Place): Promise<Index> {
       return await readPreTransform(inside);
     case "IxRF":
       return await readRefine(inside);
+  }
+  const additive = additiveKind(code);
+  if (additive !== undefined) {
+    return code.startsWith("Ix")
+      ? await readAdditiveIndex(place, additive)
+      : await readIVFAdditive(place, additive);
   }
   if (code.startsWith("IB")) {
     reader.fail(`${code} is an index of bits: readIndexBinary reads it`, at);

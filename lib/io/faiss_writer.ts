@@ -14,6 +14,7 @@ import { IndexIVFRaBitQ, IndexRaBitQ } from "../index/rabitq.ts";
 import { IndexIVFScalarQuantizer, IndexScalarQuantizer } from "../index/scalar_quantizer.ts";
 import { Metric } from "../metric.ts";
 import type { ByteWriter } from "./byte_writer.ts";
+import { writeAdditiveIndex } from "./faiss_additive_indexes.ts";
 import { CHUNK_BYTES, chunkRows, HEADER_DUMMY } from "./faiss_codes.ts";
 import { writePreTransform, writeRefine } from "./faiss_composites.ts";
 import { writeIVFPQFastScan, writePQFastScan } from "./faiss_fast_scan.ts";
@@ -57,7 +58,7 @@ export async function writeRecord(writer: ByteWriter, index: Index): Promise<voi
       await writePreTransform(writer, index);
     } else if (index instanceof IndexRefine) {
       await writeRefine(writer, index);
-    } else {
+    } else if (!await writeAdditiveIndex(writer, index)) {
       throw new UnsupportedError(`Cannot write ${index.constructor.name}: it has no file format`);
     }
   });

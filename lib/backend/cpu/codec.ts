@@ -7,9 +7,10 @@
 import { invoke, invokeAsync } from "../../../ffi/call.ts";
 import { NativeHandle } from "../../../ffi/handle.ts";
 import { library } from "../../../ffi/library.ts";
-import { type CodecRecord, codecRecord } from "../../../ffi/record.ts";
-import type { CodecSpec } from "../../codec/codec.ts";
+import { additiveRecord, type CodecRecord, codecRecord } from "../../../ffi/record.ts";
+import { additiveCodeSize, isCoded } from "../../codec/additive_type.ts";
 import { binaryCodeSize, pairCost } from "../../codec/binary_codes.ts";
+import type { AdditiveSpec, CodecSpec } from "../../codec/codec.ts";
 import { productCodeSize } from "../../codec/product_codes.ts";
 import { scalarCodeSize } from "../../codec/quantizer_type.ts";
 import { rabitqLayout } from "../../codec/rabitq_codes.ts";
@@ -30,6 +31,8 @@ export function specCodeSize(spec: CodecSpec): number {
       return signCodeSize(spec.d);
     case "binary":
       return binaryCodeSize(spec.d);
+    case "aq":
+      return additiveCodeSize(spec.nbits, spec.searchType);
   }
 }
 
@@ -37,6 +40,11 @@ export function specCodeSize(spec: CodecSpec): number {
 export function scanCost(spec: CodecSpec): { code: number; list: number } {
   if (spec.kind === "binary") return { code: pairCost(binaryCodeSize(spec.d)), list: 0 };
   if (spec.kind === "sq") return { code: spec.d, list: 0 };
+  if (spec.kind === "aq") {
+    // Where codes are decoded, that is most of it.
+    const code = isCoded(spec.searchType) ? spec.nbits.length : spec.d * spec.nbits.length;
+    return { code, list: spec.codebooks.length };
+  }
   if (spec.kind === "signs") return { code: spec.d / 16, list: spec.d };
   // Bits are counted, or bytes multiplied.
   if (spec.kind === "rabitq") {
@@ -47,7 +55,9 @@ export function scanCost(spec: CodecSpec): { code: number; list: number } {
 }
 
 /** The record of a specification, but for what all have, and the numbers that go with it. */
-function describe(spec: CodecSpec): [Omit<CodecRecord, "d" | "trained">, Float32Array] {
+function describe(
+  spec: Exclude<CodecSpec, AdditiveSpec>,
+): [Omit<CodecRecord, "d" | "trained">, Float32Array] {
   switch (spec.kind) {
     case "sq":
       return [{ kind: 0, type: spec.qtype }, spec.trained];
@@ -67,10 +77,45 @@ function describe(spec: CodecSpec): [Omit<CodecRecord, "d" | "trained">, Float32
 
 /** The native codec of a specification. */
 export function createCodec(spec: CodecSpec): NativeHandle {
+  if (spec.kind === "aq") return createAdditive(spec);
   const [fields, trained] = describe(spec);
   const record = codecRecord({ d: spec.d, ...fields, trained: trained.length });
   return new NativeHandle("codec", (out, call) => {
     return library().symbols.mf_codec_create(record, trained, out, call);
+  });
+}
+
+function createAdditive(spec: AdditiveSpec): NativeHandle {
+  const { d, splits, codebooks, norms, encoding, searchType } = spec;
+  const nbits = Uint32Array.from(spec.nbits);
+  const { beam, rounds, sweeps, changes, chunk, seed } = {
+    beam: 1,
+    rounds: 0,
+    sweeps: 0,
+    changes: 0,
+    chunk: 1,
+    seed: 0,
+    ...encoding,
+  };
+  const record = additiveRecord({
+    d,
+    m: nbits.length,
+    splits,
+    method: "beam" in encoding ? 0 : 1,
+    norm: searchType,
+    beam,
+    rounds,
+    sweeps,
+    changes,
+    chunk,
+    seed,
+    norms: norms.length,
+    normMin: spec.normMin,
+    normMax: spec.normMax,
+    codebooks: codebooks.length,
+  });
+  return new NativeHandle("codec", (out, call) => {
+    return library().symbols.mf_additive_create(record, nbits, codebooks, norms, out, call);
   });
 }
 
@@ -79,8 +124,10 @@ export class CpuCodec implements BackendCodec {
   readonly #handle: NativeHandle;
   readonly #d: number;
   readonly #codeSize: number;
+  readonly #books: number;
 
   constructor(spec: CodecSpec) {
+    this.#books = spec.kind === "aq" ? spec.nbits.length : 0;
     this.#handle = createCodec(spec);
     this.#d = spec.d;
     this.#codeSize = specCodeSize(spec);
@@ -115,6 +162,21 @@ export class CpuCodec implements BackendCodec {
       await invokeAsync((call) => symbols.mf_codec_decode_async(object, n, codes, x, call));
     }
     return x;
+  }
+
+  async better(
+    x: Float32Array,
+    indices: Uint32Array,
+    signal?: AbortSignal,
+  ): Promise<Uint32Array> {
+    const n = countRows(x, this.#d, "x");
+    checkLength(indices, n * this.#books, "indices");
+    const { object } = this.#handle;
+    const found = indices.slice();
+    await invokeAsync((call) => {
+      return library().symbols.mf_additive_search_async(object, n, x, found, call);
+    }, signal);
+    return found;
   }
 
   [Symbol.dispose](): void {

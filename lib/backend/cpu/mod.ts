@@ -9,6 +9,7 @@ import type { Backend } from "../backend.ts";
 import { hamming, kmeansLeast, kmeansUpdate, pairwise } from "./arrays.ts";
 import { CpuBinaryLists, CpuBinaryStore } from "./binary.ts";
 import { createBinaryGraph } from "./binary_graph.ts";
+import { fitCodebooks } from "./codebooks.ts";
 import { CpuCodeLists } from "./code_lists.ts";
 import { CpuCodec } from "./codec.ts";
 import { CpuCodeStore } from "./codes.ts";
@@ -50,6 +51,7 @@ export function createCpuBackend(): Backend {
     createBinaryGraph,
     createBinaryLists: (d, nlist) => new CpuBinaryLists(d, nlist),
     createCodec: (spec) => new CpuCodec(spec),
+    fitCodebooks,
     createCodes: (spec) => new CpuCodeStore(spec),
     createCodeLists: (spec, nlist, residual) => new CpuCodeLists(spec, nlist, residual),
     createHNSW: (options) => new CpuHNSWStore(options),

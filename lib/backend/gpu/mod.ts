@@ -55,6 +55,7 @@ export function createGpuBackend(
     createBinaryGraph: noBinary,
     createBinaryLists: noBinary,
     createCodec: noCodes,
+    fitCodebooks: noCodes,
     createCodes: noCodes,
     createCodeLists: noCodes,
     createHNSW: () => {

@@ -1,5 +1,8 @@
+import { additiveCodec } from "../../codec/additive_codes.ts";
+import { betterIndices } from "../../codec/additive_search.ts";
+import { AdditiveSearchType, isCoded } from "../../codec/additive_type.ts";
 import { binaryCodec } from "../../codec/binary_codes.ts";
-import type { CodecSpec } from "../../codec/codec.ts";
+import type { AdditiveSpec, CodecSpec } from "../../codec/codec.ts";
 import { productCodec } from "../../codec/product_codes.ts";
 import { scalarCodeSize } from "../../codec/quantizer_type.ts";
 import { decodeRaBitQ, encodeRaBitQ, rabitqLayout } from "../../codec/rabitq_codes.ts";
@@ -66,7 +69,37 @@ export function plainCodec(spec: CodecSpec): PlainCodec {
       };
     case "binary":
       return binaryCodec(spec.d);
+    case "aq":
+      return plainAdditive(spec);
   }
+}
+
+function plainAdditive(spec: AdditiveSpec): PlainCodec {
+  const { norm, ...codec } = additiveCodec(spec);
+  if (!isCoded(spec.searchType)) return codec;
+  const isNormed = spec.searchType !== AdditiveSearchType.LUTNonorm;
+  const { d } = spec;
+  const compare: Compare = (codes, query, { metric }, about) => {
+    const row = new Float32Array(d);
+    return (at) => {
+      const code = codes.subarray(at, at + codec.codeSize);
+      codec.decode(code, row);
+      let [square, product] = [0, 0];
+      for (let j = 0; j < d; j++) {
+        const center = about?.[j] ?? 0;
+        if (metric === Metric.L2) {
+          const value = query[j]! - center;
+          square += value * value;
+          product += value * row[j]!;
+        } else {
+          product += query[j]! * Math.fround(row[j]! + center);
+        }
+      }
+      if (metric !== Metric.L2) return product;
+      return isNormed ? square + norm(code) - 2 * product : square - product;
+    };
+  };
+  return { ...codec, compare };
 }
 
 /** Whole codes in an array, or an error. */
@@ -80,10 +113,26 @@ export function countCodes(codes: Uint8Array, codeSize: number): number {
 export class ReferenceCodec implements BackendCodec {
   readonly #codec: PlainCodec;
   readonly #d: number;
+  readonly #spec: CodecSpec;
 
   constructor(spec: CodecSpec) {
     this.#codec = plainCodec(spec);
     this.#d = spec.d;
+    this.#spec = spec;
+  }
+
+  // deno-lint-ignore require-await
+  async better(
+    x: Float32Array,
+    indices: Uint32Array,
+    signal?: AbortSignal,
+  ): Promise<Uint32Array> {
+    signal?.throwIfAborted();
+    const spec = this.#spec;
+    if (spec.kind !== "aq" || "beam" in spec.encoding) {
+      throw new TypeError("Cannot train: the codec finds no codes by local search");
+    }
+    return betterIndices(spec, spec.encoding, x, indices, false);
   }
 
   // deno-lint-ignore require-await

@@ -10,6 +10,7 @@ import type { Backend } from "../backend.ts";
 import { ReferenceBinaryLists, ReferenceBinaryStore } from "./binary.ts";
 import { createBinaryGraph } from "./binary_graph.ts";
 import { ReferenceCodeLists } from "./code_lists.ts";
+import { fitCodebooks } from "./codebooks.ts";
 import { ReferenceCodec } from "./codec.ts";
 import { ReferenceCodeStore } from "./codes.ts";
 import { distanceOf } from "./distance.ts";
@@ -46,6 +47,7 @@ export function createReferenceBackend(): Backend {
     createBinaryGraph,
     createBinaryLists: (d, nlist) => new ReferenceBinaryLists(d, nlist),
     createCodec: (spec) => new ReferenceCodec(spec),
+    fitCodebooks,
     createCodes: (spec) => new ReferenceCodeStore(spec),
     createCodeLists: (spec, nlist, residual) => new ReferenceCodeLists(spec, nlist, residual),
     createHNSW: (options) => new ReferenceHNSWStore(options),

@@ -2,6 +2,7 @@
 #include "cpu_codec.h"
 
 #include "cpu_binary.h"
+#include "cpu_additive.h"
 #include "cpu_kernels.h"
 #include "cpu_pq.h"
 #include "cpu_rabitq.h"
@@ -19,6 +20,8 @@ void cpu_codec_decode(const cpu_kernels *kernels, const cpu_codec *codec, const 
     cpu_rabitq_decode(codec->rabitq, codes, n, centroid, x);
   else if (codec->kind == CPU_CODEC_BINARY)
     cpu_binary_decode(codec->d, codes, n, centroid, x);
+  else if (codec->kind == CPU_CODEC_ADDITIVE)
+    cpu_additive_decode(kernels, codec->additive, codes, n, centroid, x);
   else
     cpu_pq_decode(codec->product, codes, n, centroid, x);
 }

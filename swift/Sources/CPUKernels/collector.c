@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu_additive.h"
 #include "cpu_codec.h"
 #include "cpu_kernels.h"
 
@@ -25,6 +26,12 @@ static float exact_key(const cpu_scan *scan, uint64_t query, uint64_t location, 
   const float *row = rows_of(source, location, &at);
   if (source->codec) {
     const float *centroid = source->centroids ? source->centroids + (location >> 32) * source->d : NULL;
+    const cpu_additive *additive = source->codec->additive;
+    if (additive && source->metric == CPU_L2 && cpu_norm_is_coded(additive->norm)) {
+      const float *queried = scan->queries + query * source->d;
+      const uint8_t *code = (const uint8_t *)row + at * source->codec->code_size;
+      return (float)cpu_additive_key(scan->kernels, additive, queried, code, centroid, room);
+    }
     cpu_codec_decode_at(scan->kernels, source->codec, (const uint8_t *)row, at, centroid, room);
     row = room;
   } else {

@@ -78,6 +78,7 @@ struct CodeScan {
   private func scan(_ item: ListScan.Item, _ order: UnsafePointer<UInt32>, _ variant: UInt32, _ workspace: Workspace)
     throws
   {
+    if try scanAdditive(item, order, workspace) { return }
     if try scanProduct(item, order, workspace) { return }
     if try scanRaBitQ(item, order, workspace) { return }
     let d = codec.d
@@ -85,7 +86,7 @@ struct CodeScan {
     let centroid = centroids.map { $0 + item.list * d }
     let few = item.queries.count <= Self.directQueries
     // Scalar codes are decoded in registers where few queries meet them.
-    let inPlace = few && codec.product == nil
+    let inPlace = few && codec.isScalar
     let block = inPlace ? item.rows.count : blockRows(few: few)
     let decoded = try inPlace ? nil : workspace.decoded(block * d)
     let tiles = few ? nil : Tiles(search, item.queries.count, order, variant, workspace)

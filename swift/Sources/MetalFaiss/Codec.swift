@@ -7,6 +7,8 @@ final class Codec {
   let codeSize: Int
   /// What kernels see of it.
   let plain: UnsafePointer<cpu_codec>
+  /// Of additive codecs.
+  let additive: AdditiveCodec?
   /// Of product codecs.
   let product: ProductCodec?
   /// Of codecs of signs.
@@ -17,6 +19,7 @@ final class Codec {
     guard raw.d >= 1, raw.d <= 1 << 20 else { throw Failure.value("d must be 1 to 1,048,576, not \(raw.d)") }
     d = Int(raw.d)
     let count = try count(raw.trained, "trained")
+    additive = nil
     var made = cpu_codec()
     made.kind = raw.kind
     made.d = raw.d
@@ -58,10 +61,30 @@ final class Codec {
     default: throw Failure.value("there is no codec of kind \(raw.kind)")
     }
     made.code_size = codeSize
+    plain = Self.hold(made)
+  }
+
+  init(_ additive: AdditiveCodec) {
+    self.additive = additive
+    product = nil
+    rabitq = nil
+    (d, codeSize) = (Int(additive.plain.pointee.d), additive.codeSize)
+    var made = cpu_codec()
+    made.kind = CPU_CODEC_ADDITIVE.rawValue
+    made.d = UInt32(d)
+    made.code_size = codeSize
+    made.additive = additive.plain
+    plain = Self.hold(made)
+  }
+
+  private static func hold(_ made: cpu_codec) -> UnsafePointer<cpu_codec> {
     let held = UnsafeMutablePointer<cpu_codec>.allocate(capacity: 1)
     held.initialize(to: made)
-    plain = UnsafePointer(held)
+    return UnsafePointer(held)
   }
+
+  /// Whether codes are decoded in registers.
+  var isScalar: Bool { plain.pointee.kind == MF_CODEC_SCALAR.rawValue }
 
   deinit {
     plain.deallocate()
@@ -172,7 +195,8 @@ final class Codec {
   private var step: Int { max(1, (1 << 16) / d) }
 
   func encodeAll(
-    _ x: UnsafePointer<Float>, about: UnsafePointer<Float>? = nil, _ n: Int, _ codes: UnsafeMutablePointer<UInt8>
+    _ x: UnsafePointer<Float>, about: UnsafePointer<Float>? = nil, _ n: Int, _ codes: UnsafeMutablePointer<UInt8>,
+    _ call: Call
   ) throws {
     let engine = Engine.shared
     if let at = firstRefused(x, n * d, allowNaN: false, kernels: engine.kernels) {
@@ -180,6 +204,7 @@ final class Codec {
     }
     if let rabitq { return try rabitq.encodeAll(x, about: about, n, codes) }
     guard about == nil else { throw Failure.value("codes of this kind are about nothing") }
+    if let additive { return try additive.encode(x, n, codes, call) }
     engine.pool.forEach((n + step - 1) / step, parallel: n * d > 50_000) { item, _ in
       let from = item * step
       cpu_codec_encode(
@@ -213,7 +238,7 @@ public func codecEncode(
     let codec = try HandleTable.shared.find(handle, Codec.self)
     let n = try count(n, "n")
     guard n > 0, let x, let codes else { return }
-    try codec.encodeAll(x, n, codes)
+    try codec.encodeAll(x, n, codes, call)
   }
 }
 
@@ -226,7 +251,7 @@ public func codecEncodeAbout(
     let codec = try HandleTable.shared.find(handle, Codec.self)
     let n = try count(n, "n")
     guard n > 0, let x, let codes else { return }
-    try codec.encodeAll(x, about: about, n, codes)
+    try codec.encodeAll(x, about: about, n, codes, call)
   }
 }
 

@@ -96,7 +96,7 @@ final class Codes: Mappable {
       // Enough items for all threads, though the store be small.
       let parts = 4 * Engine.shared.pool.threads
       var (itemRows, itemQueries) = (max(512, min(4096, count / parts)), 1024)
-      if codec.product != nil, request.nq >= parts {
+      if !codec.isScalar, request.nq >= parts {
         // A query's tables are made once an item.
         (itemRows, itemQueries) = (1 << 15, max(1, min(1024, request.nq / parts)))
       }

@@ -117,6 +117,25 @@ typedef struct mf_codec {
   double trained;     // floats that follow elsewhere
 } mf_codec;
 
+// An additive quantizer: rows are about sums of one row of each codebook. 64 bytes.
+typedef struct mf_additive {
+  uint32_t d;
+  uint32_t m;        // codebooks
+  uint32_t splits;   // parts of a row, each with as many codebooks of its own
+  uint32_t method;   // 0: codes are found by beam search, 1: by local search, whose codebooks are of one size
+  uint32_t norm;     // faiss's Search_type_t
+  uint32_t beam;     // sums that a beam keeps
+  uint32_t rounds;   // of local search, as are those below: faiss's encode_ils_iters
+  uint32_t sweeps;   // icm_iters
+  uint32_t changes;  // nperts
+  uint32_t chunk;    // chunk_size
+  uint32_t seed;
+  uint32_t norms;    // floats that norms of 4 or 8 bits stand for, else 0
+  float norm_min;
+  float norm_max;
+  double codebooks;  // floats of them all
+} mf_additive;
+
 // ---- library
 uint32_t mf_abi_version(void);
 // JSON: version, isa, isas (runnable here), threads, cores.
@@ -211,6 +230,15 @@ int32_t mf_codec_decode(uint32_t codec, double n, const uint8_t *codes, float *x
 typedef enum mf_blocks_variant {
   MF_BLOCKS_U8 = 65536,  // tables of bytes for 32 codes at once; what may be near by tables of floats
 } mf_blocks_variant;
+// nbits: bits of an index of each codebook. codebooks: each 2^nbits rows of d / splits. What it makes is a codec.
+int32_t mf_additive_create(const mf_additive *additive, const uint32_t *nbits, const float *codebooks,
+                           const float *norms, uint32_t *codec, mf_call *call);
+// Betters the indices of n rows, n × m, by local search.
+int32_t mf_additive_search(uint32_t codec, double n, const float *x, uint32_t *indices, mf_call *call);
+// codebooks: those of k · ny rows that leave the least squared error to nx rows, of k indices each; metric_arg is added
+// to how often each row is met.
+int32_t mf_additive_fit(const mf_sizes *sizes, const float *x, const uint32_t *indices, float *codebooks,
+                        mf_call *call);
 
 // ---- codes in order of arrival; a code's id is its position. Searches are by L2 or inner product
 int32_t mf_codes_create(uint32_t codec, uint32_t *store, mf_call *call);
