@@ -27,6 +27,8 @@ export type {
   CodeLists,
   CodeStore,
   FlatStore,
+  GraphPlan,
+  GraphRows,
   HNSWGraph,
   HNSWOptions,
   HNSWSearch,
@@ -60,7 +62,9 @@ export type { InitMethod } from "./lib/index/clustering_init.ts";
 export { indexFactory, reverseIndexFactory } from "./lib/index/factory.ts";
 export { IndexFlat, IndexFlatIP, IndexFlatL2 } from "./lib/index/flat.ts";
 export { IndexFlatCodes } from "./lib/index/flat_codes.ts";
-export { type HNSWParameters, type HNSWParts, IndexHNSWFlat } from "./lib/index/hnsw.ts";
+export { IndexGraph } from "./lib/index/graph.ts";
+export { type HNSWParameters, type HNSWParts, IndexHNSW, IndexHNSWFlat } from "./lib/index/hnsw.ts";
+export { IndexHNSWPQ, IndexHNSWSQ } from "./lib/index/hnsw_codes.ts";
 export { IndexIDMap, IndexIDMap2 } from "./lib/index/id_map.ts";
 export {
   type CheckedSearch,
@@ -72,6 +76,15 @@ export {
 export { IndexIVF } from "./lib/index/ivf.ts";
 export { IndexIVFCodes, type IVFCodesOptions, type IVFCodesState } from "./lib/index/ivf_codes.ts";
 export { IndexIVFFlat, type IVFFlatParts } from "./lib/index/ivf_flat.ts";
+export { IndexNNDescentFlat, type NNDescentParameters } from "./lib/index/nn_descent.ts";
+export {
+  IndexNSG,
+  IndexNSGFlat,
+  IndexNSGPQ,
+  IndexNSGSQ,
+  type NSGBuild,
+  type NSGParameters,
+} from "./lib/index/nsg.ts";
 export { IndexPreTransform } from "./lib/index/pre_transform.ts";
 export { IndexRefine, IndexRefineFlat } from "./lib/index/refine.ts";
 export { IndexReplicas } from "./lib/index/replicas.ts";

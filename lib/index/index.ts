@@ -40,6 +40,13 @@ export interface SearchParameters {
   nprobe?: number | undefined;
   /** Vectors that an HNSW index keeps while it looks for nearer ones; by default its own. */
   efSearch?: number | undefined;
+  /**
+   * Whether an HNSW index follows links until none of the vectors it keeps has others; else those
+   * of `efSearch + 1`. By default its own `checkRelativeDistance`.
+   */
+  checkRelativeDistance?: boolean | undefined;
+  /** Vectors that an NSG or NNDescent index keeps while it looks for nearer ones; by default its own. */
+  searchL?: number | undefined;
   /** How an IVF index searches its quantizer. */
   quantizerParams?: SearchParameters | undefined;
   /** Candidates for each result that an IndexRefine compares again; by default its own `kFactor`. */

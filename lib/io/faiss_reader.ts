@@ -2,7 +2,7 @@ import type { Backend } from "../backend/backend.ts";
 import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "../index/flat.ts";
 import { IndexIDMap, IndexIDMap2 } from "../index/id_map.ts";
 import type { Index } from "../index/index.ts";
-import { IndexHNSWFlat } from "../index/hnsw.ts";
+import type { IndexGraph } from "../index/graph.ts";
 import { IndexIVFFlat } from "../index/ivf_flat.ts";
 import { MOST_NESTED } from "../index/nesting.ts";
 import { Metric } from "../metric.ts";
@@ -10,7 +10,7 @@ import type { ByteReader } from "./byte_reader.ts";
 import { checkFinite } from "./faiss_checks.ts";
 import { readPreTransform, readRefine } from "./faiss_composites.ts";
 import { chunkRows, MAX_DIMENSION, UNAVAILABLE } from "./faiss_codes.ts";
-import { readGraph } from "./faiss_hnsw.ts";
+import { readGraphIndex } from "./faiss_graphs.ts";
 import { type ListsExpected, readLists, skipDirectMap } from "./faiss_lists.ts";
 import { readIVFPQ, readPQ } from "./faiss_product.ts";
 import { readIVFSQ, readSQ } from "./faiss_scalar.ts";
@@ -65,7 +65,13 @@ export async function readRecord(place: Place): Promise<Index> {
     case "IwSq":
       return await readIVFSQ(place);
     case "IHNf":
-      return await readHNSW(place);
+    case "IHNp":
+    case "IHNs":
+    case "INNf":
+    case "INSf":
+    case "INSp":
+    case "INSs":
+      return await readGraphIndex(place, code);
     case "IxMp":
     case "IxM2":
       if (place.positions !== undefined) {
@@ -113,7 +119,7 @@ export async function readHeader(reader: ByteReader, isOuter = false): Promise<H
 }
 
 /** Header of a flat index, after which its vectors follow. */
-async function readFlatHeader(reader: ByteReader, code: string): Promise<Header> {
+export async function readFlatHeader(reader: ByteReader, code: string): Promise<Header> {
   const at = reader.offset;
   const header = await readHeader(reader);
   const { d, ntotal, isTrained, metric } = header;
@@ -131,7 +137,7 @@ async function readFlatHeader(reader: ByteReader, code: string): Promise<Header>
 }
 
 /** Hands over the vectors of a flat index, many at a time. */
-async function readRows(
+export async function readRows(
   reader: ByteReader,
   { d, ntotal, metric }: Header,
   add: (x: Float32Array<ArrayBuffer>) => Promise<void>,
@@ -173,7 +179,7 @@ export interface IVFHeader extends Header {
   /** What the lists have to agree with, but for the size of codes. */
   lists: Omit<ListsExpected, "codeSize">;
   /** The index that finds the lists; the caller disposes of it. */
-  quantizer: IndexFlat | IndexHNSWFlat;
+  quantizer: IndexFlat | IndexGraph;
 }
 
 /** Reads all of an index with inverted lists that comes before what is special to it. */
@@ -236,44 +242,14 @@ async function readIVFFlat(place: Place): Promise<IndexIVFFlat> {
   return index;
 }
 
-/** A graph, and then the flat index that holds its vectors. */
-async function readHNSW({ reader, backend }: Place): Promise<IndexHNSWFlat> {
-  const at = reader.offset;
-  const { d, ntotal, isTrained, metric, metricArg } = await readHeader(reader);
-  if (!isTrained) reader.fail("a graph is marked as not trained", at);
-  const { graph, hnsw } = await readGraph(reader, ntotal);
-  using stack = new DisposableStack();
-  const store = stack.use(backend.createHNSW({ d, m: hnsw.M, metric, metricArg }));
-  const storageAt = reader.offset;
-  const code = await reader.text(4, "the kind of storage");
-  if (code !== "IxF2" && code !== "IxFI" && code !== "IxFl") {
-    reader.fail(`IHNf has its vectors in ${JSON.stringify(code)}, not in a flat index`, storageAt);
-  }
-  const flat = await readFlatHeader(reader, code);
-  if (
-    flat.d !== d || flat.ntotal !== ntotal || flat.metric !== metric || flat.metricArg !== metricArg
-  ) {
-    reader.fail(
-      `a graph of ${ntotal} vectors of ${d} (metric ${metric}) has ${flat.ntotal} vectors of ` +
-        `${flat.d} (metric ${flat.metric})`,
-      storageAt,
-    );
-  }
-  await readRows(reader, flat, (x) => store.addRows(x));
-  if (ntotal > 0) await store.restore(graph);
-  const index = IndexHNSWFlat.fromParts({ d, metric, metricArg, hnsw, store }, backend);
-  stack.move();
-  return index;
-}
-
 /** One whose labels are list numbers by construction: they are positions. */
 async function readQuantizer(
   reader: ByteReader,
   backend: Backend,
-): Promise<IndexFlat | IndexHNSWFlat> {
+): Promise<IndexFlat | IndexGraph> {
   const at = reader.offset;
   const code = await reader.text(4, "the kind of quantizer");
-  if (code === "IHNf") return await readHNSW({ reader, backend });
+  if (code === "IHNf" || code === "INSf") return await readGraphIndex({ reader, backend }, code);
   if (code === "IxF2" || code === "IxFI" || code === "IxFl") {
     return await readFlat({ reader, backend }, code);
   }

@@ -1,6 +1,6 @@
 import { UnsupportedError } from "../errors.ts";
 import { IndexFlat } from "../index/flat.ts";
-import { IndexHNSWFlat } from "../index/hnsw.ts";
+import { IndexGraph } from "../index/graph.ts";
 import { IndexIDMap, IndexIDMap2 } from "../index/id_map.ts";
 import type { Index } from "../index/index.ts";
 import type { IndexIVF } from "../index/ivf.ts";
@@ -11,9 +11,9 @@ import { IndexIVFPQ, IndexPQ } from "../index/product_quantizer.ts";
 import { IndexIVFScalarQuantizer, IndexScalarQuantizer } from "../index/scalar_quantizer.ts";
 import { Metric } from "../metric.ts";
 import type { ByteWriter } from "./byte_writer.ts";
-import { CHUNK_BYTES, chunkRows, HEADER_DUMMY } from "./faiss_codes.ts";
+import { chunkRows, HEADER_DUMMY } from "./faiss_codes.ts";
 import { writePreTransform, writeRefine } from "./faiss_composites.ts";
-import { writeGraph } from "./faiss_hnsw.ts";
+import { writeGraphIndex } from "./faiss_graphs.ts";
 import { writeLists } from "./faiss_lists.ts";
 import { writeIVFPQ, writePQ } from "./faiss_product.ts";
 import { writeIVFSQ, writeSQ } from "./faiss_scalar.ts";
@@ -25,8 +25,8 @@ export async function writeRecord(writer: ByteWriter, index: Index): Promise<voi
       await writeFlat(writer, index);
     } else if (index instanceof IndexIVFFlat) {
       await writeIVFFlat(writer, index);
-    } else if (index instanceof IndexHNSWFlat) {
-      await writeHNSW(writer, index);
+    } else if (index instanceof IndexGraph) {
+      await writeGraphIndex(writer, index);
     } else if (index instanceof IndexIDMap) {
       await writeIDMap(writer, index);
     } else if (index instanceof IndexPQ) {
@@ -60,16 +60,8 @@ export async function writeHeader(writer: ByteWriter, code: string, index: Index
 }
 
 /** Code of a flat index, or of the vectors of another one. */
-function flatCode(metric: Metric): string {
+export function flatCode(metric: Metric): string {
   return metric === Metric.L2 ? "IxF2" : metric === Metric.InnerProduct ? "IxFI" : "IxFl";
-}
-
-async function writeHNSW(writer: ByteWriter, index: IndexHNSWFlat): Promise<void> {
-  await writeHeader(writer, "IHNf", index);
-  await writeGraph(writer, index);
-  await writeHeader(writer, flatCode(index.metric), index);
-  await writer.u64(index.ntotal * index.d);
-  for (const x of index.chunks(CHUNK_BYTES / 4)) await writer.bytes(x);
 }
 
 async function writeFlat(writer: ByteWriter, index: IndexFlat): Promise<void> {

@@ -21,6 +21,11 @@ final class Codes {
     count += n
   }
 
+  func copy(_ start: Int, _ n: Int, _ codes: UnsafeMutablePointer<UInt8>?) throws {
+    guard start + n <= count else { throw Failure.value("codes \(start) to \(start + n) are not all among \(count)") }
+    if n > 0, let codes { codes.update(from: bytes.start + start * size, count: n * size) }
+  }
+
   func code(_ row: Int64) throws -> UnsafePointer<UInt8> {
     guard row >= 0, row < Int64(count) else { throw Failure.value("row \(row) is not among \(count)") }
     return UnsafePointer(bytes.start + Int(row) * size)
@@ -112,13 +117,7 @@ public func codesGet(
     let store = try HandleTable.shared.find(handle, Codes.self)
     let start = try count(start, "start")
     let n = try count(n, "n")
-    try store.lock.reading {
-      guard start + n <= store.count else {
-        throw Failure.value("codes \(start) to \(start + n) are not all among \(store.count)")
-      }
-      let size = store.codec.codeSize
-      if n > 0, let codes { codes.update(from: store.bytes.start + start * size, count: n * size) }
-    }
+    try store.lock.reading { try store.copy(start, n, codes) }
   }
 }
 
