@@ -30,6 +30,8 @@ export type {
   FileMap,
   FlatStore,
   GraphPlaces,
+  GraphPlan,
+  GraphRows,
   HNSWGraph,
   HNSWOptions,
   HNSWSearch,
@@ -94,7 +96,11 @@ export { IndexBinaryFlat } from "./lib/index/binary/flat.ts";
 export { IndexBinaryFromFloat } from "./lib/index/binary/from_float.ts";
 export { IndexBinaryHash, IndexBinaryMultiHash } from "./lib/index/binary/hash.ts";
 export { IndexBinaryHashed } from "./lib/index/binary/hashed.ts";
-export { type BinaryHNSWParts, IndexBinaryHNSW } from "./lib/index/binary/hnsw.ts";
+export {
+  type BinaryHNSWParameters,
+  type BinaryHNSWParts,
+  IndexBinaryHNSW,
+} from "./lib/index/binary/hnsw.ts";
 export { IndexBinaryIDMap, IndexBinaryIDMap2 } from "./lib/index/binary/id_map.ts";
 export {
   type BinaryIndexOptions,
@@ -134,7 +140,9 @@ export {
 export { DirectMapType } from "./lib/index/direct_map.ts";
 export { IndexFlat, IndexFlatIP, IndexFlatL2 } from "./lib/index/flat.ts";
 export { IndexFlatCodes } from "./lib/index/flat_codes.ts";
-export { type HNSWParameters, type HNSWParts, IndexHNSWFlat } from "./lib/index/hnsw.ts";
+export { IndexGraph } from "./lib/index/graph.ts";
+export { type HNSWParameters, type HNSWParts, IndexHNSW, IndexHNSWFlat } from "./lib/index/hnsw.ts";
+export { IndexHNSWPQ, IndexHNSWSQ } from "./lib/index/hnsw_codes.ts";
 export { IndexIDMap, IndexIDMap2 } from "./lib/index/id_map.ts";
 export {
   type CheckedSearch,
@@ -156,6 +164,15 @@ export { IndexIVFCodes, type IVFCodesOptions, type IVFCodesState } from "./lib/i
 export { IndexIVFFlat, type IVFFlatParts } from "./lib/index/ivf_flat.ts";
 export { type OperatingPoint, OperatingPoints } from "./lib/index/operating_points.ts";
 export type { ParameterRange } from "./lib/index/parameters.ts";
+export { IndexNNDescentFlat, type NNDescentParameters } from "./lib/index/nn_descent.ts";
+export {
+  IndexNSG,
+  IndexNSGFlat,
+  IndexNSGPQ,
+  IndexNSGSQ,
+  type NSGBuild,
+  type NSGParameters,
+} from "./lib/index/nsg.ts";
 export { IndexPreTransform } from "./lib/index/pre_transform.ts";
 export { IndexRefine, IndexRefineFlat } from "./lib/index/refine.ts";
 export { IndexReplicas } from "./lib/index/replicas.ts";

@@ -18,6 +18,7 @@ import { compositeKinds } from "./composite_kinds.ts";
 import { fastScanKinds } from "./fast_scan_kinds.ts";
 import { signKinds } from "./sign_kinds.ts";
 import { ivfKinds } from "./ivf_kinds.ts";
+import { graphKinds } from "./graph_kinds.ts";
 
 /** Numbers above 0 and below 1, the same ones each time. */
 export function numbers(n: number, seed = 1): Float32Array<ArrayBuffer> {
@@ -91,7 +92,10 @@ export async function everyKind(backend: Backend): Promise<Map<string, Index>> {
   untrained.ownFields = true;
   kinds.set("IVF full", full).set("IVF sparse", sparse).set("IVF untrained", untrained);
 
-  if (isThere("graph", backend)) await addGraphs(kinds, backend, x, d);
+  if (isThere("graph", backend)) {
+    await addGraphs(kinds, backend, x, d);
+    for (const [name, index] of await graphKinds(backend)) kinds.set(name, index);
+  }
 
   const map = new IndexIDMap(new IndexFlatL2(d, { backend }));
   const map2 = new IndexIDMap2(await ivf(backend, x, d, 4));

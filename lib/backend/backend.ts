@@ -284,19 +284,52 @@ export interface ResidualLists {
 export interface HNSWOptions {
   /** Dimension. */
   d: number;
-  /** Links of a row on each level above the ground, where it has twice as many. */
+  /** Links of a row on each level above the ground. */
   m: number;
-  /** How rows are compared. */
+  /** Links of a row on the ground; by default twice as many. */
+  width?: number | undefined;
+  /** Where searches start: by default from the entry down, or as FAISS's NSG or NNDescent do. */
+  start?: "entry" | "links" | "random" | undefined;
+  /** Of random starts. */
+  seed?: number | undefined;
+  /** How rows are compared; codes by L2 or inner product. */
   metric: Metric;
   /** `p` of {@linkcode Metric.Lp}; 0 otherwise. */
   metricArg: number;
+  /** What rows are codes of; without it they are kept as they are. */
+  codec?: CodecSpec | undefined;
+}
+
+/** Rows, or the codes of an {@linkcode HNSWStore} that has a codec. */
+export type GraphRows = Float32Array | Uint8Array;
+
+/** A graph on the ground that is made at once, of the nearest neighbors of each row. */
+export interface GraphPlan {
+  /** The neighbors themselves; or of these, and those met on the way to the row, a few that spread. */
+  kind: "neighbors" | "spread";
+  /** Neighbors of a row that are looked for. */
+  neighbors: number;
+  /** And kept meanwhile. */
+  keep: number;
+  /** And told of in a round. */
+  sample: number;
+  /** And rows that are told they are known, in a round. */
+  back: number;
+  /** Rounds at most. */
+  rounds: number;
+  /** Whether every row is compared with all others instead. */
+  exact: boolean;
+  /** Rows that a walk to a row keeps. */
+  list: number;
+  /** Rows of which its links are chosen. */
+  candidates: number;
 }
 
 /** Links between the rows of an {@linkcode HNSWStore}, as FAISS lays them out. */
 export interface HNSWGraph {
   /** Highest level of each row, from 0. */
   levels: Uint8Array;
-  /** Row by row `2m` links on the ground, then `m` on each level up to its highest; −1 pads. */
+  /** Row by row `width` links on the ground, then `m` on each level up to its highest; −1 pads. */
   links: Int32Array;
   /** The row where searches start: one of the highest level; −1 where there are no rows. */
   entry: number;
@@ -306,10 +339,12 @@ export interface HNSWGraph {
 export interface HNSWSearch extends StoreSearch {
   /** Rows that a search keeps while it looks for nearer ones; at least k count. */
   efSearch: number;
+  /** Whether a walk ends after following the links of `efSearch + 1` rows. */
+  stops?: boolean | undefined;
 }
 
 /**
- * Rows in order of arrival, and a graph over them that finds near ones (hierarchical navigable
+ * Rows in order of arrival, or codes that stand for them, and a graph over them that finds near ones (hierarchical navigable
  * small world). A row's id is its position.
  */
 export interface HNSWStore extends Disposable {
@@ -320,9 +355,13 @@ export interface HNSWStore extends Disposable {
   /** Links that its rows have room for, on all levels. */
   readonly links: number;
   /** Appends rows, each linked on its level and below, by searches that keep `efConstruction`. */
-  add(x: Float32Array, levels: Uint8Array, efConstruction: number): Promise<void>;
-  /** Appends rows without links, to a store without a graph: {@linkcode restore} brings it. */
-  addRows(x: Float32Array): Promise<void>;
+  add(x: GraphRows, levels: Uint8Array, efConstruction: number): Promise<void>;
+  /** Appends rows without links, for {@linkcode restore} or {@linkcode build}. */
+  addRows(x: GraphRows): Promise<void>;
+  /** Makes a graph of all rows on the ground, whatever graph there was. */
+  build(plan: GraphPlan): Promise<void>;
+  /** A copy of codes `start … start + n`, where there is a codec. */
+  codes(start: number, n: number): Uint8Array;
   /** Whether rows and graph are in a file, and none in memory: a change copies them. */
   readonly mapped?: boolean;
   /** Takes rows and graph from a file, unseen, as {@linkcode MappableRows.map} does. */
@@ -332,7 +371,7 @@ export interface HNSWStore extends Disposable {
   /** A copy of the graph. */
   graph(): HNSWGraph;
   /** Replaces rows where they are; their links and those to them change, no others. */
-  update(rows: BigInt64Array, x: Float32Array, efConstruction: number): Promise<void>;
+  update(rows: BigInt64Array, x: GraphRows, efConstruction: number): Promise<void>;
   /** Removes rows: those linked to them get other links, later ones move down. Returns how many. */
   remove(selector: IDSelector): Promise<number>;
   /** Removes every row. */

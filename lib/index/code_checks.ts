@@ -1,5 +1,7 @@
 import type { Backend } from "../backend/backend.ts";
 import type { Codec } from "../codec/codec.ts";
+import type { ProductQuantizer } from "../codec/product_quantizer.ts";
+import type { ScalarQuantizer } from "../codec/scalar_quantizer.ts";
 import { UnsupportedError } from "../errors.ts";
 import { Metric, metricName } from "../metric.ts";
 
@@ -40,4 +42,15 @@ function isSame(a: unknown, b: unknown): boolean {
   });
   if (x === undefined || y === undefined) return Object.is(a, b);
   return x.length === y.length && x.every((value, i) => value === y[i]);
+}
+
+/** Gives a quantizer the training of another of its shape, and how it is done. */
+export function copyProduct(from: ProductQuantizer, to: ProductQuantizer): void {
+  Object.assign(to.cp, from.cp);
+  if (from.isTrained) to.restore(from.centroids);
+}
+
+/** Gives a quantizer the training of another of its shape. */
+export function copyScalar(from: ScalarQuantizer, to: ScalarQuantizer): void {
+  if (from.isTrained) to.restore(from.trained);
 }

@@ -8,9 +8,12 @@ import { quantizerShapes, type QuantizerType } from "../codec/quantizer_type.ts"
 import { Metric } from "../metric.ts";
 import { isAdditive, makeAdditive, makeIVFAdditive } from "./factory_additive.ts";
 import { IndexIVFPQFastScan, IndexPQFastScan } from "./fast_scan.ts";
+import { IndexHNSWFlat } from "./hnsw.ts";
+import { IndexHNSWPQ, IndexHNSWSQ } from "./hnsw_codes.ts";
 import type { Index, IndexOptions } from "./index.ts";
 import type { IndexIVF } from "./ivf.ts";
 import { IndexLSH } from "./lsh.ts";
+import { IndexNSGFlat, IndexNSGPQ, IndexNSGSQ } from "./nsg.ts";
 import { IndexIVFPQ, IndexPQ } from "./product_quantizer.ts";
 import { IndexIVFRaBitQ, IndexRaBitQ } from "./rabitq.ts";
 import { IndexIVFScalarQuantizer, IndexScalarQuantizer } from "./scalar_quantizer.ts";
@@ -109,4 +112,36 @@ export function makeIVFCodes(
   if (product === null) return makeIVFAdditive(token, quantizer, d, nlist, metric, options);
   const [M, nbits] = [Number(product[1]), Number(product[2] ?? NBITS)];
   return new IndexIVFPQ(quantizer(), d, nlist, M, nbits, metric, options);
+}
+
+/** `HNSW<M>` or `NSG<R>`, then perhaps what it is over, after a `,` or a `_`. */
+const GRAPH = /^(HNSW|NSG)(\d*)(?:[,_](.+))?$/;
+/** Links where the token has no number. */
+const LINKS = 32;
+
+/** Whether tokens are of a graph. */
+export function isGraph(tokens: readonly string[]): boolean {
+  const over = GRAPH.exec(tokens.join());
+  return over !== null && (over[3] === undefined || over[3] === "Flat" || isCodes(over[3]));
+}
+
+/** The graph that tokens make. */
+export function makeGraph(
+  tokens: readonly string[],
+  d: number,
+  metric: Metric,
+  options: IndexOptions,
+): Index | undefined {
+  if (!isGraph(tokens)) return undefined;
+  const [, kind, links, over = "Flat"] = GRAPH.exec(tokens.join())!;
+  const M = Number(links || LINKS);
+  const isNSG = kind === "NSG";
+  if (over === "Flat") return new (isNSG ? IndexNSGFlat : IndexHNSWFlat)(d, M, metric, options);
+  const scalar = SCALAR.get(over);
+  if (scalar !== undefined) {
+    return new (isNSG ? IndexNSGSQ : IndexHNSWSQ)(d, scalar, M, metric, options);
+  }
+  const [, parts, nbits = NBITS] = PRODUCT.exec(over)!;
+  const make = isNSG ? IndexNSGPQ : IndexHNSWPQ;
+  return new make(d, Number(parts), M, Number(nbits), metric, options);
 }

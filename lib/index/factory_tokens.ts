@@ -12,7 +12,6 @@ const STAGES = "\\d+x\\d+(_\\d+x\\d+)*";
 const SCALAR = /^SQ(0|tqmse[12348]|tq[2345])$/;
 
 const quantizers: Table = [
-  [/^IVF\d+[kM]?_NSG\d+$/, "IndexNSGFlat quantizer"],
   [/^IVF\d+[kM]?_SVSVamana\d*(_.+)?$/, "IndexSVSVamana quantizer"],
   [/^IMI2x\d+$/, "MultiIndexQuantizer"],
   [/^Residual\d+(x\d+)?$/, "Index2Layer"],
@@ -41,7 +40,6 @@ const indexes: Table = [
   [new RegExp(`^(P?RQ|P?LSQ)[\\dx]+x4fs(_\\d+)?${ADDITIVE_NORM}$`), "IndexFastScan"],
   [/^RaBitQfs[1-9]?(_\d+)?$/, "IndexRaBitQFastScan"],
   [/^EDEN[1-8]?(BIASED|BIAS)?$/, "IndexEDEN"],
-  [/^NSG\d*(_.+)?$/, "IndexNSG"],
   [/^SVSFlat$/, "IndexSVSFlat"],
   [/^SVSVamana\d+$/, "IndexSVSVamana"],
   [/^SVSIVF\d+$/, "IndexSVSIVF"],
@@ -50,8 +48,7 @@ const indexes: Table = [
 /** What follows `HNSW<M>,` or `HNSW<M>_`. */
 const graphStorages: Table = [
   [/^FlatPanorama\d*$/, "IndexHNSWFlatPanorama"],
-  [/^SQ[\da-z_]+$/, "IndexHNSWSQ"],
-  [/^PQ\d+(x\d+)?(np)?$/, "IndexHNSWPQ"],
+  [SCALAR, "IndexHNSWSQ"],
   [/^(\d+|2x\d+)\+PQ\d+$/, "IndexHNSW2Level"],
 ];
 

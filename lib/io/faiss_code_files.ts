@@ -1,4 +1,5 @@
 import type { IndexFlatCodes } from "../index/flat_codes.ts";
+import type { Index } from "../index/index.ts";
 import type { IndexIVFCodes } from "../index/ivf_codes.ts";
 import type { ByteReader } from "./byte_reader.ts";
 import type { ByteWriter } from "./byte_writer.ts";
@@ -32,9 +33,17 @@ export async function readFlatCodes(
   }
 }
 
+/** An index that has codes in order: alone, or in a graph. */
+export interface CodesInOrder extends Index {
+  /** Bytes of a code. */
+  readonly saCodeSize: number;
+  /** Where the codes are. */
+  readonly store: { codes(start: number, n: number): Uint8Array };
+}
+
 /** Writes the codes of an index. */
-export async function writeFlatCodes(writer: ByteWriter, index: IndexFlatCodes): Promise<void> {
-  const { ntotal, codec: { codeSize } } = index;
+export async function writeFlatCodes(writer: ByteWriter, index: CodesInOrder): Promise<void> {
+  const { ntotal, saCodeSize: codeSize } = index;
   await writer.u64(ntotal * codeSize);
   const rows = Math.max(1, Math.floor(CHUNK_BYTES / codeSize));
   for (let row = 0; row < ntotal; row += rows) {

@@ -10,6 +10,8 @@ import { cumulativeLinks, levelProbabilities } from "../index/hnsw_levels.ts";
 import type { ByteReader } from "./byte_reader.ts";
 import type { ByteWriter } from "./byte_writer.ts";
 
+/** The graph of no vectors. */
+const EMPTY: HNSWGraph = { levels: new Uint8Array(), links: new Int32Array(), entry: -1 };
 /** Links a level, and levels: more than any graph needs. */
 const [MOST_LINKS, MOST_LEVELS] = [1024, 64];
 /** Items held at once while sizes that follow from others are written or checked. */
@@ -19,7 +21,7 @@ const CHUNK = 2 ** 16;
 export async function readGraph(
   reader: ByteReader,
   n: number,
-): Promise<{ graph: HNSWGraph; hnsw: HNSWParameters }> {
+): Promise<{ graph: HNSWGraph; hnsw: Partial<HNSWParameters> & { M: number } }> {
   const probabilities = await reader.count("the level probabilities", 8);
   reader.offset += 8 * probabilities;
   const { M, most } = await readSizes(reader);
@@ -46,7 +48,7 @@ export async function readGraph(
 export async function skipGraph(
   reader: ByteReader,
   n: number,
-): Promise<{ places: Omit<GraphPlaces, "rows">; hnsw: HNSWParameters }> {
+): Promise<{ places: Omit<GraphPlaces, "rows">; hnsw: Partial<HNSWParameters> & { M: number } }> {
   const probabilities = await reader.count("the level probabilities", 8);
   reader.offset += 8 * probabilities;
   const { M, most } = await readSizes(reader);
@@ -197,10 +199,10 @@ async function readLinks(
 /** Writes the graph of an index as FAISS does. */
 export async function writeGraph(
   writer: ByteWriter,
-  index: { hnsw: HNSWParameters; store: { graph(): HNSWGraph } },
+  index: { ntotal: number; hnsw: HNSWParameters; store: { graph(): HNSWGraph } },
 ): Promise<void> {
   const { M, efConstruction, efSearch } = index.hnsw;
-  const { levels, links, entry } = index.store.graph();
+  const { levels, links, entry } = index.ntotal > 0 ? index.store.graph() : EMPTY;
   const probabilities = Float64Array.from(levelProbabilities(M));
   await writer.u64(probabilities.length);
   await writer.bytes(probabilities);

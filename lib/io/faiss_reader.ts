@@ -3,7 +3,7 @@ import type { DirectMapType } from "../index/direct_map.ts";
 import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "../index/flat.ts";
 import { IndexIDMap, IndexIDMap2 } from "../index/id_map.ts";
 import type { Index } from "../index/index.ts";
-import { IndexHNSWFlat } from "../index/hnsw.ts";
+import type { IndexGraph } from "../index/graph.ts";
 import { IndexIVFFlat } from "../index/ivf_flat.ts";
 import { MOST_NESTED } from "../index/nesting.ts";
 import { Metric } from "../metric.ts";
@@ -13,7 +13,7 @@ import { checkFinite } from "./faiss_checks.ts";
 import { readPreTransform, readRefine } from "./faiss_composites.ts";
 import { ANY_ID, chunkRows, MAX_DIMENSION, UNAVAILABLE } from "./faiss_codes.ts";
 import { readIVFPQFastScan, readPQFastScan } from "./faiss_fast_scan.ts";
-import { readGraph, skipGraph } from "./faiss_hnsw.ts";
+import { readGraphIndex } from "./faiss_graphs.ts";
 import { type ListsExpected, readDirectMap, readLists, restoreDirectMap } from "./faiss_lists.ts";
 import { readLSH } from "./faiss_lsh.ts";
 import { mapRows } from "./faiss_map.ts";
@@ -74,7 +74,13 @@ export async function readRecord(place: Place): Promise<Index> {
     case "IwPf":
       return await readIVFPQFastScan(place);
     case "IHNf":
-      return await readHNSW(place);
+    case "IHNp":
+    case "IHNs":
+    case "INNf":
+    case "INSf":
+    case "INSp":
+    case "INSs":
+      return await readGraphIndex(place, code);
     case "IxHe":
       return await readLSH(place);
     case "Ixrq":
@@ -139,7 +145,7 @@ export async function readHeader(reader: ByteReader, isOuter = false): Promise<H
 }
 
 /** Header of a flat index, after which its vectors follow. */
-async function readFlatHeader(reader: ByteReader, code: string): Promise<Header> {
+export async function readFlatHeader(reader: ByteReader, code: string): Promise<Header> {
   const at = reader.offset;
   const header = await readHeader(reader);
   const { d, ntotal, isTrained, metric } = header;
@@ -157,7 +163,7 @@ async function readFlatHeader(reader: ByteReader, code: string): Promise<Header>
 }
 
 /** Hands over the vectors of a flat index, many at a time. */
-async function readRows(
+export async function readRows(
   reader: ByteReader,
   { d, ntotal, metric }: Header,
   add: (x: Float32Array<ArrayBuffer>) => Promise<void>,
@@ -267,44 +273,6 @@ async function readIVFFlat(place: Place): Promise<IndexIVFFlat> {
   });
   const index = IndexIVFFlat.fromParts({ ...header, store });
   await restoreDirectMap(reader, index, directMap);
-  stack.move();
-  return index;
-}
-
-/** A graph, and then the flat index that holds its vectors. */
-async function readHNSW({ reader, backend }: Place): Promise<IndexHNSWFlat> {
-  const at = reader.offset;
-  const { d, ntotal, isTrained, metric, metricArg } = await readHeader(reader);
-  if (!isTrained) reader.fail("a graph is marked as not trained", at);
-  const isMapped = reader.map !== undefined && ntotal > 0;
-  const record = isMapped ? await skipGraph(reader, ntotal) : await readGraph(reader, ntotal);
-  const { hnsw } = record;
-  using stack = new DisposableStack();
-  const store = stack.use(backend.createHNSW({ d, m: hnsw.M, metric, metricArg }));
-  const storageAt = reader.offset;
-  const code = await reader.text(4, "the kind of storage");
-  if (code !== "IxF2" && code !== "IxFI" && code !== "IxFl") {
-    reader.fail(`IHNf has its vectors in ${JSON.stringify(code)}, not in a flat index`, storageAt);
-  }
-  const flat = await readFlatHeader(reader, code);
-  if (
-    flat.d !== d || flat.ntotal !== ntotal || flat.metric !== metric || flat.metricArg !== metricArg
-  ) {
-    reader.fail(
-      `a graph of ${ntotal} vectors of ${d} (metric ${metric}) has ${flat.ntotal} vectors of ` +
-        `${flat.d} (metric ${flat.metric})`,
-      storageAt,
-    );
-  }
-  if ("places" in record) {
-    reader.need(ntotal * d * 4, "the vectors");
-    store.map!(reader.map!, { ...record.places, rows: reader.offset });
-    reader.offset += ntotal * d * 4;
-  } else {
-    await readRows(reader, flat, (x) => store.addRows(x));
-    if (ntotal > 0) await store.restore(record.graph);
-  }
-  const index = IndexHNSWFlat.fromParts({ d, metric, metricArg, hnsw, store }, backend);
   stack.move();
   return index;
 }

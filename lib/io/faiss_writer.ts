@@ -1,7 +1,7 @@
 import { UnsupportedError } from "../errors.ts";
 import { IndexIVFPQFastScan, IndexPQFastScan } from "../index/fast_scan.ts";
 import { IndexFlat } from "../index/flat.ts";
-import { IndexHNSWFlat } from "../index/hnsw.ts";
+import { IndexGraph } from "../index/graph.ts";
 import { IndexIDMap, IndexIDMap2 } from "../index/id_map.ts";
 import type { Index } from "../index/index.ts";
 import type { IndexIVF } from "../index/ivf.ts";
@@ -18,7 +18,7 @@ import { writeAdditiveIndex } from "./faiss_additive_indexes.ts";
 import { CHUNK_BYTES, chunkRows, HEADER_DUMMY } from "./faiss_codes.ts";
 import { writePreTransform, writeRefine } from "./faiss_composites.ts";
 import { writeIVFPQFastScan, writePQFastScan } from "./faiss_fast_scan.ts";
-import { writeGraph } from "./faiss_hnsw.ts";
+import { writeGraphIndex } from "./faiss_graphs.ts";
 import { writeDirectMap, writeLists } from "./faiss_lists.ts";
 import { writeLSH } from "./faiss_lsh.ts";
 import { writeIVFPQ, writePQ } from "./faiss_product.ts";
@@ -32,8 +32,8 @@ export async function writeRecord(writer: ByteWriter, index: Index): Promise<voi
       await writeFlat(writer, index);
     } else if (index instanceof IndexIVFFlat) {
       await writeIVFFlat(writer, index);
-    } else if (index instanceof IndexHNSWFlat) {
-      await writeHNSW(writer, index);
+    } else if (index instanceof IndexGraph) {
+      await writeGraphIndex(writer, index);
     } else if (index instanceof IndexIDMap) {
       await writeIDMap(writer, index);
     } else if (index instanceof IndexPQ) {
@@ -77,16 +77,8 @@ export async function writeHeader(writer: ByteWriter, code: string, index: Index
 }
 
 /** Code of a flat index, or of the vectors of another one. */
-function flatCode(metric: Metric): string {
+export function flatCode(metric: Metric): string {
   return metric === Metric.L2 ? "IxF2" : metric === Metric.InnerProduct ? "IxFI" : "IxFl";
-}
-
-async function writeHNSW(writer: ByteWriter, index: IndexHNSWFlat): Promise<void> {
-  await writeHeader(writer, "IHNf", index);
-  await writeGraph(writer, index);
-  await writeHeader(writer, flatCode(index.metric), index);
-  await writer.u64(index.ntotal * index.d);
-  for (const x of index.chunks(CHUNK_BYTES / 4)) await writer.bytes(x);
 }
 
 async function writeFlat(writer: ByteWriter, index: IndexFlat): Promise<void> {

@@ -20,12 +20,15 @@ const COPIED = 2 ** 26;
 /** Links that the native graph can have. */
 const MOST_LINKS = 1024;
 
+/** Parameters of a graph of codes of bits. */
+export type BinaryHNSWParameters = Omit<HNSWParameters, "checkRelativeDistance">;
+
 /** Parts of an {@linkcode IndexBinaryHNSW} that was read from a file. @internal */
 export interface BinaryHNSWParts {
   /** Bits of a vector. */
   d: number;
   /** Parameters. */
-  hnsw: HNSWParameters;
+  hnsw: Partial<BinaryHNSWParameters> & { readonly M: number };
   /** Vectors and graph. */
   store: BinaryGraph;
 }
@@ -48,7 +51,7 @@ export interface BinaryHNSWParts {
  */
 export class IndexBinaryHNSW extends IndexBinary {
   /** Parameters: `hnsw.efSearch` and `hnsw.efConstruction` may be set. */
-  readonly hnsw: HNSWParameters;
+  readonly hnsw: BinaryHNSWParameters;
   #store: BinaryGraph;
 
   /**

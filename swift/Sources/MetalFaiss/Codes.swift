@@ -32,6 +32,17 @@ final class Codes: Mappable {
     count += other.count
   }
 
+  /// Writes a code over another.
+  func replace(_ row: Int, _ code: UnsafePointer<UInt8>) throws {
+    try own()
+    codec.put(bytes.start, row, code, 1)
+  }
+
+  func copy(_ start: Int, _ n: Int, _ codes: UnsafeMutablePointer<UInt8>?) throws {
+    guard start + n <= count else { throw Failure.value("codes \(start) to \(start + n) are not all among \(count)") }
+    if n > 0, let codes { codec.get(bytes.start, start, n, codes) }
+  }
+
   func decode(_ row: Int64, _ x: UnsafeMutablePointer<Float>) throws {
     guard row >= 0, row < Int64(count) else { throw Failure.value("row \(row) is not among \(count)") }
     codec.decode(bytes.start, at: Int(row), plus: nil, x)
@@ -152,12 +163,7 @@ public func codesGet(
     let store = try HandleTable.shared.find(handle, Codes.self)
     let start = try count(start, "start")
     let n = try count(n, "n")
-    try store.reading {
-      guard start + n <= store.count else {
-        throw Failure.value("codes \(start) to \(start + n) are not all among \(store.count)")
-      }
-      if n > 0, let codes { store.codec.get(store.bytes.start, start, n, codes) }
-    }
+    try store.reading { try store.copy(start, n, codes) }
   }
 }
 

@@ -37,10 +37,11 @@ final class HNSWFile {
 }
 
 extension HNSW {
-  var map: FileMap? { file?.map ?? flat.map }
+  var map: FileMap? { file?.map ?? rows.map }
 
   /// Takes rows and their graph from a file, unseen, into a store that has none.
   func take(_ map: FileMap, _ place: UnsafePointer<Double>) throws {
+    guard case .flat(let flat) = rows, width == 2 * m else { throw Failure.value("such a graph is not mapped") }
     guard flat.count == 0 else { throw Failure.value("there are rows already") }
     let n = try MetalFaiss.count(place[0], "n", atLeast: 1)
     let words = try MetalFaiss.count(place[5], "words")

@@ -314,7 +314,7 @@ int32_t mf_binary_lists_search(const mf_search *search, const uint8_t *queries, 
 int32_t mf_binary_lists_range_search(const mf_search *search, const uint8_t *queries, const int64_t *probes,
                                      uint64_t *lims, uint32_t *result, mf_call *call);
 
-// ---- hnsw: rows in order of arrival, as a flat store's, and a graph over them
+// ---- hnsw: rows in order of arrival, as a flat store's, or codes, and a graph over them
 // What a search ran, beside mf_variant's bits.
 typedef enum mf_hnsw_variant {
   MF_HNSW_WALK = 16777216,      // through the graph
@@ -322,13 +322,55 @@ typedef enum mf_hnsw_variant {
   MF_HNSW_SCAN = 67108864,      // every row that may be found, as a flat store
 } mf_hnsw_variant;
 
-// m: links of a row on each level above the ground, where it has twice as many; 2 to 1,024.
-int32_t mf_hnsw_create(uint32_t d, uint32_t m, uint32_t metric, double metric_arg, uint32_t *hnsw, mf_call *call);
+typedef enum mf_hnsw_start {
+  MF_HNSW_ENTRY = 0,   // where greedy walks down from the entry end
+  MF_HNSW_NSG = 1,     // the entry's links and random nodes, those that faiss's NSG takes
+  MF_HNSW_RANDOM = 2,  // random nodes, those that faiss's NNDescent takes
+} mf_hnsw_start;
+
+// In mf_search.nprobe: a walk leaves ef + 1 nodes at most.
+#define MF_HNSW_STEPS 2147483648u
+
+// 32 bytes.
+typedef struct mf_hnsw {
+  uint32_t codec;  // of codes, which are given where x is; 0: x has rows
+  uint32_t d;
+  uint32_t m;      // links of a row on each level above the ground, 1 to 1,024
+  uint32_t width;  // and on it, m to 2,048
+  uint32_t metric;
+  float metric_arg;
+  uint32_t start;  // mf_hnsw_start
+  uint32_t seed;   // of random nodes
+} mf_hnsw;
+
+int32_t mf_hnsw_create(const mf_hnsw *graph, uint32_t *hnsw, mf_call *call);
 // levels: of each row, from 0. The graph is the same however many threads make it.
-int32_t mf_hnsw_add(uint32_t hnsw, double n, const float *x, const uint8_t *levels, uint32_t ef_construction,
+int32_t mf_hnsw_add(uint32_t hnsw, double n, const void *x, const uint8_t *levels, uint32_t ef_construction,
                     mf_call *call);
-// Rows whose graph mf_hnsw_restore brings.
-int32_t mf_hnsw_add_rows(uint32_t hnsw, double n, const float *x, mf_call *call);
+// Rows whose graph mf_hnsw_restore or mf_hnsw_build_graph brings.
+int32_t mf_hnsw_add_rows(uint32_t hnsw, double n, const void *x, mf_call *call);
+typedef enum mf_hnsw_kind {
+  MF_HNSW_NEIGHBORS = 1,  // nearest neighbors
+  MF_HNSW_SPREAD = 2,     // navigating spreading-out: of these, those that no other covers, and links back
+} mf_hnsw_kind;
+
+// 48 bytes.
+typedef struct mf_hnsw_build {
+  uint32_t hnsw;
+  uint32_t kind;        // mf_hnsw_kind
+  uint32_t neighbors;   // of a node, that are looked for
+  uint32_t keep;        // and kept meanwhile
+  uint32_t sample;      // and told of in a round
+  uint32_t back;        // and nodes that it is told they know it
+  uint32_t rounds;      // at most
+  uint32_t exact;       // 1: every node is compared with all others
+  uint32_t list;        // nodes that a walk to a node keeps
+  uint32_t candidates;  // nodes of which its links are chosen
+  double reserved;
+} mf_hnsw_build;
+
+// Makes the graph of all rows, on the ground alone, whatever graph there was.
+int32_t mf_hnsw_build_graph(const mf_hnsw_build *how, mf_call *call);
 // levels: of each row. links: row by row and level by level, those of the ground first, -1 pads; words of them.
 // entry: a row of the highest level, or -1 where there are no rows.
 int32_t mf_hnsw_restore(uint32_t hnsw, double words, double entry, const uint8_t *levels, const int32_t *links,
@@ -339,13 +381,15 @@ int32_t mf_hnsw_graph(uint32_t hnsw, double *sizes, uint8_t *levels, int32_t *li
 // offsets, links and rows start; words; the entry and its level. Searches check links as they take them.
 int32_t mf_hnsw_map(uint32_t hnsw, uint32_t map, const double *place, mf_call *call);
 // Gives rows other numbers, and links that go with them.
-int32_t mf_hnsw_update(uint32_t hnsw, double n, const int64_t *rows, const float *x, uint32_t ef_construction,
+int32_t mf_hnsw_update(uint32_t hnsw, double n, const int64_t *rows, const void *x, uint32_t ef_construction,
                        mf_call *call);
 // Rows that were linked to those that go get other links; later rows move down.
 int32_t mf_hnsw_remove(uint32_t hnsw, uint32_t selector, double *removed, mf_call *call);
 int32_t mf_hnsw_clear(uint32_t hnsw, mf_call *call);
 int32_t mf_hnsw_gather(uint32_t hnsw, double n, const int64_t *rows, float *x, mf_call *call);
-// nprobe: ef, the nodes that a walk keeps; at least k.
+// A copy of codes from start.
+int32_t mf_hnsw_codes(uint32_t hnsw, double start, double n, uint8_t *codes, mf_call *call);
+// nprobe: ef, the nodes that a walk keeps; at least k. And perhaps MF_HNSW_STEPS.
 int32_t mf_hnsw_search(const mf_search *search, const float *queries, float *distances, int64_t *labels,
                        mf_call *call);
 // Looks at every row.

@@ -58,6 +58,10 @@ void cpu_pq_encode(const struct cpu_kernels *kernels, const cpu_pq *pq, const fl
 // What n codes stand for, each plus `centroid` (d floats) unless that is NULL.
 void cpu_pq_decode(const cpu_pq *pq, const uint8_t *codes, uint64_t n, const float *centroid, float *x);
 
+// Sums of the entries of n codes, those of nodes, of one table of a distance a centroid.
+void cpu_pq_sums(const cpu_pq *pq, const float *tables, const uint8_t *codes, const uint32_t *nodes, uint32_t n,
+                 float *sums);
+
 // Codes by column: what a scan reads.
 typedef struct cpu_pq_chunk {
   uint32_t n;
