@@ -201,7 +201,7 @@ export async function writeGraph(
   writer: ByteWriter,
   index: {
     ntotal: number;
-    hnsw: Omit<HNSWParameters, "checkRelativeDistance">;
+    hnsw: Pick<HNSWParameters, "M" | "efConstruction" | "efSearch">;
     store: { graph(): HNSWGraph };
   },
 ): Promise<void> {

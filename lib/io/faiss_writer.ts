@@ -103,7 +103,7 @@ export async function writeIVFHeader(
   await writeHeader(writer, code, index);
   await writer.u64(index.nlist);
   await writer.u64(index.nprobe);
-  await writeRecord(writer, index.quantizer);
+  await writer.keeping(() => writeRecord(writer, index.quantizer));
   await writeDirectMap(writer, index);
 }
 
