@@ -6,7 +6,8 @@
 
 import { readVariable, threadsVariable } from "../../env.ts";
 import type { Backend } from "../backend.ts";
-import { hamming, kmeansLeast, kmeansUpdate, pairwise } from "./arrays.ts";
+import { hamming, kmeansLeast, kmeansParts, kmeansUpdate, pairwise } from "./arrays.ts";
+import { rotateHadamard } from "./arrays.ts";
 import { CpuCodeLists } from "./code_lists.ts";
 import { CpuCodec } from "./codec.ts";
 import { CpuCodeStore } from "./codes.ts";
@@ -49,6 +50,8 @@ export function createCpuBackend(): Backend {
     pairwise,
     hamming,
     kmeansUpdate,
+    kmeansParts,
+    rotateHadamard,
     kmeansLeast,
     residentRows,
   };
