@@ -11,7 +11,7 @@ import {
   SIZES_BYTES,
   sizesRecord,
 } from "../ffi/record.ts";
-import { hnswVariantNames, variantNames } from "../lib/backend/cpu/native.ts";
+import { familyVariantNames, variantNames } from "../lib/backend/cpu/native.ts";
 import { Metric } from "../lib/metric.ts";
 import { type Field, parseHeader } from "./header.ts";
 
@@ -49,7 +49,7 @@ function readAll(bytes: Uint8Array, struct: string): Record<string, number> {
 Deno.test("parseHeader() finds the functions, structs and enums", () => {
   assert.ok(Object.keys(header.functions).length >= 30);
   assert.deepEqual(
-    Object.keys(header.structs).filter((name) => !/^mf_(gpu|linalg)_/.test(name)).sort(),
+    Object.keys(header.structs).filter((name) => !/^mf_(gpu|linalg|hnsw)(_|$)/.test(name)).sort(),
     [
       "mf_call",
       "mf_codec",
@@ -57,11 +57,15 @@ Deno.test("parseHeader() finds the functions, structs and enums", () => {
       "mf_sizes",
     ],
   );
-  const enums = Object.keys(header.enums).filter((name) => !/^mf_(linalg|hnsw)_/.test(name));
+  const enums = Object.keys(header.enums).filter((name) =>
+    !/^mf_(linalg|binary|[a-z]+_variant)/.test(name)
+  );
   assert.deepEqual(enums.sort(), [
+    "mf_code_layout",
     "mf_codec_kind",
     "mf_gpu_command",
     "mf_metric",
+    "mf_search_flag",
     "mf_status",
     "mf_variant",
   ]);
@@ -112,6 +116,8 @@ Deno.test("searchRecord() writes each field where the header has it", () => {
     nprobe: 6,
     nq: 2 ** 33,
     k: 8,
+    maxCodes: 9,
+    flags: 3,
   });
   assert.deepEqual(readAll(bytes, "mf_search"), {
     object: 1,
@@ -122,7 +128,8 @@ Deno.test("searchRecord() writes each field where the header has it", () => {
     nprobe: 6,
     nq: 2 ** 33,
     k: 8,
-    reserved: 0,
+    max_codes: 9,
+    flags: 3,
   });
 });
 
@@ -194,9 +201,9 @@ Deno.test("variantNames follow the header's bits", () => {
   assert.deepEqual(bits, plainKeys(header.enums.mf_variant!));
 });
 
-Deno.test("hnswVariantNames are the header's bits", () => {
-  const bits = Object.entries(hnswVariantNames).map((
-    [bit, name],
-  ) => [plain(name), 1 << Number(bit)]);
-  assert.deepEqual(Object.fromEntries(bits), plainKeys(header.enums.mf_hnsw_variant!));
-});
+for (const [family, names] of Object.entries(familyVariantNames)) {
+  Deno.test(`names of ${family}'s variants are the header's bits`, () => {
+    const bits = Object.entries(names).map(([bit, name]) => [plain(name), 1 << Number(bit)]);
+    assert.deepEqual(Object.fromEntries(bits), plainKeys(header.enums[`mf_${family}_variant`]!));
+  });
+}

@@ -7,7 +7,10 @@
 
 import type { Metric } from "../../metric.ts";
 import type { Backend } from "../backend.ts";
+import { ReferenceBinaryLists, ReferenceBinaryStore } from "./binary.ts";
+import { createBinaryGraph } from "./binary_graph.ts";
 import { ReferenceCodeLists } from "./code_lists.ts";
+import { fitCodebooks } from "./codebooks.ts";
 import { ReferenceCodec } from "./codec.ts";
 import { ReferenceCodeStore } from "./codes.ts";
 import { distanceOf } from "./distance.ts";
@@ -40,7 +43,11 @@ export function createReferenceBackend(): Backend {
     linalg: createReferenceLinalg(),
     createFlat: (d) => new ReferenceFlatStore(d),
     createIVF: (d, nlist) => new ReferenceIVFStore(d, nlist),
+    createBinary: (d) => new ReferenceBinaryStore(d),
+    createBinaryGraph,
+    createBinaryLists: (d, nlist) => new ReferenceBinaryLists(d, nlist),
     createCodec: (spec) => new ReferenceCodec(spec),
+    fitCodebooks,
     createCodes: (spec) => new ReferenceCodeStore(spec),
     createCodeLists: (spec, nlist, residual) => new ReferenceCodeLists(spec, nlist, residual),
     createHNSW: (options) => new ReferenceHNSWStore(options),

@@ -186,6 +186,7 @@ typedef struct cpu_scan {
   cpu_source source;
   const float *queries;  // nq × d as given
   cpu_collector *collectors;
+  bool locations;  // labels are locations, not ids; ties still go by id
 } cpu_scan;
 
 // Ends a scan of some sampled rows, made for the m nearest of them: collecting starts anew for k, with
@@ -195,6 +196,8 @@ void cpu_collector_guess(const cpu_scan *scan, uint64_t query, uint64_t k, uint6
 void cpu_collector_finish(const cpu_scan *scan, uint64_t query, float *distances, int64_t *labels);
 // Takes the query's lock: scans of several threads share collectors.
 void cpu_collector_push(const cpu_scan *scan, uint64_t query, const cpu_candidate *found, uint32_t count);
+// Lowers the query's bound to that of k rows which were found.
+void cpu_collector_lower(const cpu_scan *scan, uint64_t query, float bound);
 // Keeps the results strictly within the bound, in order of id: distances in upper, ids in location.
 void cpu_collector_finish_range(const cpu_scan *scan, uint64_t query);
 
@@ -255,11 +258,15 @@ void cpu_leave_core(int core);
 
 // ---- atomics, for Swift
 static inline uint64_t cpu_atomic_next(uint64_t *counter) { return __atomic_fetch_add(counter, 1, __ATOMIC_ACQ_REL); }
+static inline void cpu_atomic_add(uint64_t *sum, uint64_t more) { __atomic_fetch_add(sum, more, __ATOMIC_RELAXED); }
 // One less; returns what is left.
 static inline uint32_t cpu_atomic_down(uint32_t *counter) { return __atomic_sub_fetch(counter, 1, __ATOMIC_ACQ_REL); }
 static inline uint64_t cpu_atomic_load(const uint64_t *value) { return __atomic_load_n(value, __ATOMIC_ACQUIRE); }
 static inline void cpu_atomic_store(uint64_t *value, uint64_t to) { __atomic_store_n(value, to, __ATOMIC_RELEASE); }
 static inline uint32_t cpu_atomic_load32(const uint32_t *value) { return __atomic_load_n(value, __ATOMIC_RELAXED); }
+static inline void cpu_prefetch(const void *start, size_t bytes) {
+  for (size_t at = 0; at < bytes; at += 64) __builtin_prefetch((const char *)start + at);
+}
 static inline void cpu_pause(void) {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
