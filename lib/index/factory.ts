@@ -20,7 +20,8 @@ import { MOST_NESTED } from "./nesting.ts";
 const idMaps = { IDMap: IndexIDMap, IDMap2: IndexIDMap2 } as const;
 
 /**
- * An index by its factory string: `Flat`, `PQ<M>x<nbits>`, `SQ8` and its like, and these after
+ * An index by its factory string: `Flat`, `PQ<M>x<nbits>`, `PQ<M>x4fs[_<bbs>]` (of residuals after
+ * `IVF<n>,`: `PQ<M>x4fsr`), `SQ8` and its like, and these after
  * `IVF<n>,`, `IVF<n>_HNSW<M>,` or `IVF<n>(<quantizer>),` (`n` may end in `k` or `M`; `nbits` is 8 if left
  * out); `HNSW<M>` or `HNSW<M>,Flat`; transforms before these (`PCA[W][R]<n>`, `OPQ<M>[_<n>]`, `ITQ[<n>]`,
  * `RR[<n>]`, `HR[<seed>]`, `L2norm`, `Pad<n>`), `RFlat` or `Refine(<index>)` after them, and `IDMap` or

@@ -10,7 +10,7 @@
 #define NARROW_STEPS 252.0
 #define WIDE_STEPS 64.0  // a part
 // Results up to which a query's bound is kept as low as it can be; collectors lower theirs once they are full.
-#define MOST_BEST 32
+#define MOST_BEST 128
 
 typedef struct fast_query {
   pq_query q;
@@ -93,8 +93,8 @@ static void take(fast_query *f, uint64_t location, float sum) {
   find(&f->q, location, sum);
   float upper = f->q.found[f->q.count - 1].upper;
   if (f->k == 0 || !(upper < f->best[f->k - 1])) return;
-  uint32_t at = f->k - 1;
-  for (; at > 0 && upper < f->best[at - 1]; at--) f->best[at] = f->best[at - 1];
+  uint64_t at = f->q.scan->kernels->count_within(f->best, f->k, upper);
+  memmove(f->best + at + 1, f->best + at, (f->k - 1 - at) * sizeof(float));
   f->best[at] = upper;
   if (f->best[f->k - 1] < FLT_MAX) f->limit = fmin(f->limit, sum_limit(&f->q, f->best[f->k - 1]));
 }
