@@ -273,6 +273,7 @@ static void check_hope(const cpu_scan *scan, uint64_t query, cpu_collector *c) {
 static void prefetch_row(const cpu_source *source, uint64_t location) {
   uint64_t at;
   const char *row = rows_of(source, location, &at);
+  if (source->segments) __builtin_prefetch(source->segments[location >> 32].ids + at);
   size_t bytes = source->codec ? source->codec->code_size : source->d * sizeof(float);
   if (source->codec && source->codec->layout.parts) {
     // A code is spread over its block.
