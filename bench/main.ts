@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import { backend } from "../lib/backend/select.ts";
 import { experiments, findExperiment, journalContext } from "../lib/journal/mod.ts";
 import { type Roofline, roofline } from "../lib/profile/mod.ts";
+import { binarySuite } from "./binary_bench.ts";
 import { describe, deviceOf } from "./environment.ts";
 import { ffiSuite } from "./ffi_bench.ts";
 import { flatSuite } from "./flat_bench.ts";
@@ -30,6 +31,7 @@ const SUITES: Record<string, Suite> = {
   flat: flatSuite,
   ivf: ivfSuite,
   hnsw: hnswSuite,
+  binary: binarySuite,
   kmeans: kmeansSuite,
   ffi: ffiSuite,
   gpu: gpuSuite,

@@ -79,6 +79,10 @@ def read(request):
     indexes[request["name"]] = faiss.read_index(request["path"])
 
 
+def binary(request):
+    indexes[request["name"]] = faiss.read_index_binary(request["path"])
+
+
 def brute_force(request):
     import hnswlib
 
@@ -211,4 +215,4 @@ def kmeans(request):
 
 
 if __name__ == "__main__":
-    serve(hello, array, flat, factory, read, brute_force, graph, free, timed, result, kmeans, features)
+    serve(hello, array, flat, factory, read, binary, brute_force, graph, free, timed, result, kmeans, features)
