@@ -102,6 +102,12 @@ export {
   IndexScalarQuantizer,
   type RangeOptions,
 } from "./lib/index/scalar_quantizer.ts";
+export {
+  type FastScanOptions,
+  IndexIVFPQFastScan,
+  IndexPQFastScan,
+  type IVFFastScanOptions,
+} from "./lib/index/fast_scan.ts";
 export { IndexIVFPQ, IndexPQ } from "./lib/index/product_quantizer.ts";
 export { deviceTopkMerge, hostTopkMerge } from "./lib/index/topk_merge.ts";
 export {

@@ -148,9 +148,7 @@ Deno.test("reverseIndexFactory() gives a string that makes the same", () => {
 const later: [description: string, token: string, name: string][] = [
   ["PCA32,IVF16,PQ8+16", "PQ8+16", "IndexIVFPQR"],
   ["ITQ,LSH", "LSH", "IndexLSH"],
-  ["OPQ16_32,IVF16,PQ16x4fs", "PQ16x4fs", "IndexIVFPQFastScan"],
   ["IVF16,PQ8+16", "PQ8+16", "IndexIVFPQR"],
-  ["IVF16,PQ8x4fsr_64", "PQ8x4fsr_64", "IndexIVFPQFastScan"],
   ["IVF16,SQtq4", "SQtq4", "IndexIVFScalarQuantizer"],
   ["IVF16,FlatDedup", "FlatDedup", "IndexIVFFlatDedup"],
   ["IVF16,FlatPanorama8_64", "FlatPanorama8_64", "IndexIVFFlatPanorama"],
@@ -165,7 +163,6 @@ const later: [description: string, token: string, name: string][] = [
   ["IVF16(RCQ2x8),Flat", "RCQ2x8", "ResidualCoarseQuantizer"],
   ["IMI2x8,PQ8", "IMI2x8", "MultiIndexQuantizer"],
   ["Residual4x8,PQ8", "Residual4x8", "Index2Layer"],
-  ["PQ8x4fs", "PQ8x4fs", "IndexPQFastScan"],
   ["SQ0", "SQ0", "IndexScalarQuantizer"],
   ["LSH64rt", "LSH64rt", "IndexLSH"],
   ["ZnLattice4x10_6", "ZnLattice4x10_6", "IndexLattice"],

@@ -30,6 +30,8 @@ export interface ProductSpec {
   nbits: number;
   /** `m × 2^nbits × d / m`. */
   centroids: Float32Array;
+  /** Whether stores keep the codes in blocks, of which a search looks at 32 codes at once; of 4 bits. */
+  inBlocks?: boolean;
 }
 
 /** A trained codec as plain data: backends make theirs of it, and files hold it. */

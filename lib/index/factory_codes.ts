@@ -6,6 +6,7 @@
 
 import { quantizerShapes, type QuantizerType } from "../codec/quantizer_type.ts";
 import type { Metric } from "../metric.ts";
+import { IndexIVFPQFastScan, IndexPQFastScan } from "./fast_scan.ts";
 import type { Index, IndexOptions } from "./index.ts";
 import type { IndexIVF } from "./ivf.ts";
 import { IndexIVFPQ, IndexPQ } from "./product_quantizer.ts";
@@ -14,8 +15,14 @@ import { IndexIVFScalarQuantizer, IndexScalarQuantizer } from "./scalar_quantize
 /** Bits of a part's number where the token has none. */
 const NBITS = 8;
 
+/** Bits of a part of a fast scan. */
+const FAST_NBITS = 4;
+
 /** `PQ<M>`, `PQ<M>x<nbits>`; `np` is FAISS's for training that is never done here. */
 const PRODUCT = /^PQ(\d+)(?:x(\d+))?(?:np)?$/;
+
+/** `PQ<M>x4fs[_<bbs>]`, after an IVF token also `PQ<M>x4fsr[_<bbs>]`, of residuals. */
+const FAST_SCAN = /^PQ(\d+)x4fs(r?)(?:_(\d+))?$/;
 
 /** Scalar quantizers by their tokens: `SQ8`, `SQfp16` … */
 const SCALAR: ReadonlyMap<string, QuantizerType> = new Map(
@@ -26,7 +33,7 @@ const SCALAR: ReadonlyMap<string, QuantizerType> = new Map(
 
 /** Whether a token is of codes that are there. */
 export function isCodes(token: string): boolean {
-  return SCALAR.has(token) || PRODUCT.test(token);
+  return SCALAR.has(token) || PRODUCT.test(token) || FAST_SCAN.test(token);
 }
 
 /** The index that a token of codes makes. */
@@ -38,6 +45,11 @@ export function makeCodes(
 ): Index | undefined {
   const scalar = SCALAR.get(token);
   if (scalar !== undefined) return new IndexScalarQuantizer(d, scalar, metric, options);
+  const fast = FAST_SCAN.exec(token);
+  if (fast?.[2] === "") {
+    const bbs = fast[3] === undefined ? undefined : Number(fast[3]);
+    return new IndexPQFastScan(d, Number(fast[1]), FAST_NBITS, metric, { ...options, bbs });
+  }
   const product = PRODUCT.exec(token);
   if (product === null) return undefined;
   return new IndexPQ(d, Number(product[1]), Number(product[2] ?? NBITS), metric, options);
@@ -55,6 +67,13 @@ export function makeIVFCodes(
   const scalar = SCALAR.get(token);
   if (scalar !== undefined) {
     return new IndexIVFScalarQuantizer(quantizer(), d, nlist, scalar, metric, options);
+  }
+  const fast = FAST_SCAN.exec(token);
+  if (fast !== null) {
+    const bbs = fast[3] === undefined ? undefined : Number(fast[3]);
+    const fastOptions = { ...options, byResidual: fast[2] === "r", bbs };
+    const M = Number(fast[1]);
+    return new IndexIVFPQFastScan(quantizer(), d, nlist, M, FAST_NBITS, metric, fastOptions);
   }
   const product = PRODUCT.exec(token);
   if (product === null) return undefined;

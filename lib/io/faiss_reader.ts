@@ -11,6 +11,7 @@ import type { ByteReader } from "./byte_reader.ts";
 import { checkFinite } from "./faiss_checks.ts";
 import { readPreTransform, readRefine } from "./faiss_composites.ts";
 import { chunkRows, MAX_DIMENSION, UNAVAILABLE } from "./faiss_codes.ts";
+import { readIVFPQFastScan, readPQFastScan } from "./faiss_fast_scan.ts";
 import { readGraph } from "./faiss_hnsw.ts";
 import { type ListsExpected, readDirectMap, readLists, restoreDirectMap } from "./faiss_lists.ts";
 import { readIVFPQ, readPQ } from "./faiss_product.ts";
@@ -65,6 +66,10 @@ export async function readRecord(place: Place): Promise<Index> {
       return await readSQ(place);
     case "IwSq":
       return await readIVFSQ(place);
+    case "IPfs":
+      return await readPQFastScan(place);
+    case "IwPf":
+      return await readIVFPQFastScan(place);
     case "IHNf":
       return await readHNSW(place);
     case "IxMp":

@@ -1,4 +1,5 @@
 import { UnsupportedError } from "../errors.ts";
+import { IndexIVFPQFastScan, IndexPQFastScan } from "../index/fast_scan.ts";
 import { IndexFlat } from "../index/flat.ts";
 import { IndexHNSWFlat } from "../index/hnsw.ts";
 import { IndexIDMap, IndexIDMap2 } from "../index/id_map.ts";
@@ -13,6 +14,7 @@ import { Metric } from "../metric.ts";
 import type { ByteWriter } from "./byte_writer.ts";
 import { CHUNK_BYTES, chunkRows, HEADER_DUMMY } from "./faiss_codes.ts";
 import { writePreTransform, writeRefine } from "./faiss_composites.ts";
+import { writeIVFPQFastScan, writePQFastScan } from "./faiss_fast_scan.ts";
 import { writeGraph } from "./faiss_hnsw.ts";
 import { writeDirectMap, writeLists } from "./faiss_lists.ts";
 import { writeIVFPQ, writePQ } from "./faiss_product.ts";
@@ -33,6 +35,10 @@ export async function writeRecord(writer: ByteWriter, index: Index): Promise<voi
       await writePQ(writer, index);
     } else if (index instanceof IndexIVFPQ) {
       await writeIVFPQ(writer, index);
+    } else if (index instanceof IndexPQFastScan) {
+      await writePQFastScan(writer, index);
+    } else if (index instanceof IndexIVFPQFastScan) {
+      await writeIVFPQFastScan(writer, index);
     } else if (index instanceof IndexScalarQuantizer) {
       await writeSQ(writer, index);
     } else if (index instanceof IndexIVFScalarQuantizer) {

@@ -24,8 +24,8 @@ export function specCodeSize(spec: CodecSpec): number {
 /** Multiply-adds, or what takes as long, of a query and one code, and of a query and one list. */
 export function scanCost(spec: CodecSpec): { code: number; list: number } {
   if (spec.kind === "sq") return { code: spec.d, list: 0 };
-  // A look-up a part, in tables that take as long as comparing the centroids.
-  return { code: spec.m, list: spec.centroids.length };
+  // A look-up a part, in tables that take as long as comparing the centroids; of blocks, 32 at once.
+  return { code: spec.inBlocks ? spec.m / 32 : spec.m, list: spec.centroids.length };
 }
 
 /** The native codec of a specification. */
@@ -33,9 +33,14 @@ export function createCodec(spec: CodecSpec): NativeHandle {
   const { d } = spec;
   const trained = spec.kind === "sq" ? spec.trained : spec.centroids;
   const record = codecRecord(
-    spec.kind === "sq"
-      ? { kind: 0, d, type: spec.qtype, trained: trained.length }
-      : { kind: 1, d, m: spec.m, nbits: spec.nbits, trained: trained.length },
+    spec.kind === "sq" ? { kind: 0, d, type: spec.qtype, trained: trained.length } : {
+      kind: 1,
+      d,
+      type: spec.inBlocks ? 1 : 0,
+      m: spec.m,
+      nbits: spec.nbits,
+      trained: trained.length,
+    },
   );
   return new NativeHandle("codec", (out, call) => {
     return library().symbols.mf_codec_create(record, trained, out, call);

@@ -63,6 +63,11 @@ export const variantNames = [
 /** Names of `mf_hnsw_variant`, by bit. */
 export const hnswVariantNames = { 24: "hnsw_walk", 25: "hnsw_filtered", 26: "hnsw_scan" } as const;
 
+/** Names of `mf_blocks_variant`, by bit. */
+export const blocksVariantNames = { 16: "blocks_u8" } as const;
+
+const namesByBit = Object.entries({ ...blocksVariantNames, ...hnswVariantNames });
+
 /** A call's report, as indexes show it. */
 export function runInfo({ variants, threads, scanned, recomputed }: Report): RunInfo {
   return {
@@ -70,9 +75,7 @@ export function runInfo({ variants, threads, scanned, recomputed }: Report): Run
     engine: "native",
     isa: isa ?? describeLibrary().isa,
     variants: [
-      ...Object.entries(hnswVariantNames).flatMap(([bit, name]) =>
-        variants & (1 << Number(bit)) ? [name] : []
-      ),
+      ...namesByBit.flatMap(([bit, name]) => variants & (1 << Number(bit)) ? [name] : []),
       ...variantNames.filter((_, bit) => variants & (1 << bit)),
     ],
     threads,

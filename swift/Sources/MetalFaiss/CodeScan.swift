@@ -54,6 +54,10 @@ struct CodeScan {
       search: search, nlist: nlist, sizeOf: { rowsOf($0).count }, probes: probes, nprobe: nprobe, itemRows: itemRows,
       itemQueries: itemQueries)
     try lists.check()
+    if codec.isInBlocks {
+      let blocks = BlockScan(self, probes, nprobe, nlist)
+      return try blocks.run(finish: finish, after: after)
+    }
     try lists.run(scan, finish: finish, after: after)
   }
 

@@ -59,7 +59,7 @@ extension ListStore {
     map.remove(id)
     if offset != last {
       let held = lists[list]
-      (held.rows.start + offset * width).update(from: held.rows.start + last * width, count: width)
+      move(held.rows.start, to: offset, from: last)
       held.ids.start[offset] = held.ids.start[last]
       try map.insert(held.ids.start[last], location)
     }
@@ -67,9 +67,9 @@ extension ListStore {
     publish(list)
   }
 
-  private func put(_ id: Int64, _ row: UnsafePointer<Element>, _ list: Int, _ map: IdMap) throws {
+  private func add(_ id: Int64, _ row: UnsafePointer<Element>, _ list: Int, _ map: IdMap) throws {
     let count = lists[list].count
-    (lists[list].rows.start + count * width).update(from: row, count: width)
+    put(lists[list].rows.start, count, row)
     lists[list].ids.start[count] = id
     lists[list].count = count + 1
     publish(list)
@@ -112,7 +112,7 @@ extension ListStore {
     if keeps != .array { for i in 0..<n { try takeOut(ids[i], map) } }
     for i in 0..<n {
       if keeps == .array { try takeOut(ids[i], map) }
-      try put(ids[i], x + i * width, Int(to[i]), map)
+      try add(ids[i], x + i * width, Int(to[i]), map)
     }
   }
 }
