@@ -4,7 +4,7 @@
 // Steps that the bytes of a filter divide what is left below the bound in, a sub-vector.
 #define STEPS 64
 // Codes that make rounding a query's tables worth it.
-#define FILTERED_CODES 192
+#define FILTERED_CODES 80
 
 // Rows whose tables are made at once: small ones, which stay in a core's cache.
 static uint32_t table_rows(const cpu_pq *pq) { return (size_t)pq->m * pq->stride <= 16384 ? CPU_PQ_ROWS : 1; }
