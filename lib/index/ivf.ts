@@ -589,9 +589,8 @@ export abstract class IndexIVF extends Index {
     addId: number,
     append: () => Promise<void>,
   ): Promise<void> {
-    const first = BigInt(this.total) - BigInt(addId);
-    const isArray = this.#mapType === DirectMapType.Array;
-    const fit = isArray && isSequence(from.heldIds().map((id) => id - first));
+    const fit = this.#mapType === DirectMapType.Array &&
+      isSequence(from.heldIds(), this.total - addId);
     await append();
     this.total += from.total;
     from.total = 0;
