@@ -62,7 +62,7 @@ export type { InitMethod } from "./lib/index/clustering_init.ts";
 export { indexFactory, reverseIndexFactory } from "./lib/index/factory.ts";
 export { IndexFlat, IndexFlatIP, IndexFlatL2 } from "./lib/index/flat.ts";
 export { IndexFlatCodes } from "./lib/index/flat_codes.ts";
-export { IndexGraph } from "./lib/index/graph.ts";
+export { type GraphShape, IndexGraph } from "./lib/index/graph.ts";
 export { type HNSWParameters, type HNSWParts, IndexHNSW, IndexHNSWFlat } from "./lib/index/hnsw.ts";
 export { IndexHNSWPQ, IndexHNSWSQ } from "./lib/index/hnsw_codes.ts";
 export { IndexIDMap, IndexIDMap2 } from "./lib/index/id_map.ts";
