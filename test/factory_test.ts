@@ -125,7 +125,7 @@ Deno.test("reverseIndexFactory() gives a string that makes the same", () => {
     "NSG16_SQ6": "NSG16,SQ6",
     "NSG,PQ1x5": "NSG32,PQ1x5",
     "RR,NSG8,Flat": "RR,NSG8,Flat",
-    "IVF16_NSG24,Flat": "IVF16(NSG24,Flat),Flat",
+    "IVF16(NSG24),Flat": "IVF16_NSG24,Flat",
     "IVF16_HNSW,Flat": "IVF16_HNSW32,Flat",
     "IVF16(HNSW8),Flat": "IVF16_HNSW8,Flat",
     "Flat,IDMap": "IDMap,Flat",

@@ -341,7 +341,7 @@ export abstract class IndexIVF extends Index {
     const quantizer = this.quantizer.factoryString();
     const code = this.codeName();
     if (quantizer === undefined || code === undefined) return undefined;
-    const graph = /^(HNSW\d+),Flat$/.exec(quantizer)?.[1];
+    const graph = /^((?:HNSW|NSG)\d+),Flat$/.exec(quantizer)?.[1];
     const coarse = quantizer === "Flat" ? "" : graph ? `_${graph}` : `(${quantizer})`;
     return `IVF${this.nlist}${coarse},${code}`;
   }
