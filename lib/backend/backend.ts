@@ -494,6 +494,29 @@ export interface Backend {
    * where a search does it as well, or the backend cannot compare them so by the metric.
    */
   residentRows?(x: Float32Array, d: number, metric: Metric): Promise<ResidentRows | undefined>;
+  /**
+   * A step of k-means on each of `m` parts of rows by itself: centroids (`m × k × d / m`) move to the mean of
+   * the parts nearest to them by squared L2; those of none stay. Returns how many each has, `m × k`. Absent
+   * where k-means is on a device.
+   */
+  kmeansParts?(
+    x: Float32Array,
+    m: number,
+    centroids: Float32Array,
+    d: number,
+    signal?: AbortSignal,
+  ): Promise<Float32Array>;
+  /**
+   * Rows of `d` numbers by three rounds of `signs` and a Walsh–Hadamard transform, a third of `signs` wide; or
+   * back. Absent where TypeScript does it.
+   */
+  rotateHadamard?(
+    x: Float32Array,
+    d: number,
+    signs: Float32Array,
+    isBack: boolean,
+    signal?: AbortSignal,
+  ): Promise<Float32Array>;
   /** `least[i] = min(least[i], squared L2 of x[i] and center)`. */
   kmeansLeast(x: Float32Array, center: Float32Array, least: Float32Array): Promise<void>;
 }

@@ -15,7 +15,7 @@ import { IndexIVFScalarQuantizer, IndexScalarQuantizer } from "../index/scalar_q
 import { Metric } from "../metric.ts";
 import type { ByteWriter } from "./byte_writer.ts";
 import { writeAdditiveIndex } from "./faiss_additive_indexes.ts";
-import { CHUNK_BYTES, chunkRows, HEADER_DUMMY } from "./faiss_codes.ts";
+import { chunkRows, HEADER_DUMMY } from "./faiss_codes.ts";
 import { writePreTransform, writeRefine } from "./faiss_composites.ts";
 import { writeIVFPQFastScan, writePQFastScan } from "./faiss_fast_scan.ts";
 import { writeGraphIndex } from "./faiss_graphs.ts";

@@ -6,7 +6,8 @@
 
 import { readVariable, threadsVariable } from "../../env.ts";
 import type { Backend } from "../backend.ts";
-import { hamming, kmeansLeast, kmeansUpdate, pairwise } from "./arrays.ts";
+import { hamming, kmeansLeast, kmeansParts, kmeansUpdate, pairwise } from "./arrays.ts";
+import { rotateHadamard } from "./arrays.ts";
 import { CpuBinaryLists, CpuBinaryStore } from "./binary.ts";
 import { createBinaryGraph } from "./binary_graph.ts";
 import { fitCodebooks } from "./codebooks.ts";
@@ -58,6 +59,8 @@ export function createCpuBackend(): Backend {
     pairwise,
     hamming,
     kmeansUpdate,
+    kmeansParts,
+    rotateHadamard,
     kmeansLeast,
     residentRows,
   };

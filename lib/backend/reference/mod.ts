@@ -18,7 +18,7 @@ import { ReferenceFlatStore } from "./flat.ts";
 import { hamming } from "./hamming.ts";
 import { ReferenceHNSWStore } from "./hnsw.ts";
 import { ReferenceIVFStore } from "./ivf.ts";
-import { kmeansLeast, kmeansUpdate } from "./kmeans.ts";
+import { kmeansLeast, kmeansParts, kmeansUpdate } from "./kmeans.ts";
 import { createReferenceLinalg } from "./linalg/mod.ts";
 import { run, type Steps } from "./steps.ts";
 
@@ -55,6 +55,7 @@ export function createReferenceBackend(): Backend {
     hamming: (x, y, codeSize, k) => run(hamming(x, y, codeSize, k)),
     kmeansUpdate: (x, assign, weights, centroids, d) =>
       run(kmeansUpdate(x, assign, weights, centroids, d)),
+    kmeansParts: (x, m, centroids, d, signal) => run(kmeansParts(x, m, centroids, d), signal),
     kmeansLeast: (x, center, least) => run(kmeansLeast(x, center, least)),
   };
 }

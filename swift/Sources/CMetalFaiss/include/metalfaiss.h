@@ -412,6 +412,13 @@ int32_t mf_kmeans_assign(const mf_sizes *sizes, const float *x, const float *cen
                          int64_t *labels, mf_call *call);
 // least[i] = min(least[i], squared L2 of x[i] and center).
 int32_t mf_kmeans_least(const mf_sizes *sizes, const float *x, const float *center, float *least, mf_call *call);
+// A step of k-means on each of k parts of rows, of d / k numbers, by itself. means: k × ny × d / k centroids, which
+// move to the mean of the parts nearest to them, then k × ny counts. Those of none stay. Nearness is by products in
+// float, about the centroids' mean; sums are the same with any number of threads.
+int32_t mf_kmeans_parts(const mf_sizes *sizes, const float *x, float *means, mf_call *call);
+// Rows of d numbers, filled up with zeros to ny, a power of two: three times by signs (3 × ny) and a Walsh–Hadamard
+// transform, so that lengths stay. k = 1: rows of ny numbers back to d.
+int32_t mf_rotate_hadamard(const mf_sizes *sizes, const float *x, const float *signs, float *out, mf_call *call);
 
 // ---- gpu: Metal's devices, on Apple its own, elsewhere those of our Metal module
 // Texts of any length come as {u32 handle, u32 bytes} in `text`, for mf_text_take, which copies and frees.

@@ -69,6 +69,7 @@ typedef struct cpu_limits {
 } cpu_limits;
 
 struct cpu_pq_kernels;
+struct cpu_train_kernels;
 
 typedef struct cpu_kernels {
   const char *name;
@@ -124,6 +125,7 @@ typedef struct cpu_kernels {
   const struct cpu_factor *factor;  // those of factorizations: cpu_factor.h
   const struct cpu_gemm_kernels *gemm;  // of products
   const struct cpu_pq_kernels *pq;  // of product quantizers: cpu_pq.h
+  const struct cpu_train_kernels *train;  // cpu_train.h
   // Sums of n rows of k numbers by x, and of n columns; of w's type, cpu_type, in rows `line` apart.
   void (*gemv_rows)(uint32_t type, const void *w, size_t line, uint64_t n, uint64_t k, const float *x, float *sums);
   void (*gemv_columns)(uint32_t type, const void *w, size_t line, uint64_t n, uint64_t k, const float *x, float *sums);
