@@ -140,7 +140,7 @@ export {
 export { DirectMapType } from "./lib/index/direct_map.ts";
 export { IndexFlat, IndexFlatIP, IndexFlatL2 } from "./lib/index/flat.ts";
 export { IndexFlatCodes } from "./lib/index/flat_codes.ts";
-export { IndexGraph } from "./lib/index/graph.ts";
+export { type GraphShape, IndexGraph } from "./lib/index/graph.ts";
 export { type HNSWParameters, type HNSWParts, IndexHNSW, IndexHNSWFlat } from "./lib/index/hnsw.ts";
 export { IndexHNSWPQ, IndexHNSWSQ } from "./lib/index/hnsw_codes.ts";
 export { IndexIDMap, IndexIDMap2 } from "./lib/index/id_map.ts";

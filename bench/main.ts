@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import { backend } from "../lib/backend/select.ts";
 import { experiments, findExperiment, journalContext } from "../lib/journal/mod.ts";
 import { type Roofline, roofline } from "../lib/profile/mod.ts";
+import { binarySuite } from "./binary_bench.ts";
 import { describe, deviceOf } from "./environment.ts";
 import { familiesSuite } from "./families_bench.ts";
 import { ffiSuite } from "./ffi_bench.ts";
@@ -34,6 +35,7 @@ const SUITES: Record<string, Suite> = {
   hnsw: hnswSuite,
   families: familiesSuite,
   pareto: paretoSuite,
+  binary: binarySuite,
   kmeans: kmeansSuite,
   ffi: ffiSuite,
   gpu: gpuSuite,

@@ -81,6 +81,10 @@ def read(request):
     indexes[request["name"]] = faiss.read_index(request["path"])
 
 
+def binary(request):
+    indexes[request["name"]] = faiss.read_index_binary(request["path"])
+
+
 def brute_force(request):
     import hnswlib
 
@@ -240,4 +244,7 @@ def kmeans(request):
 
 
 if __name__ == "__main__":
-    serve(hello, array, flat, factory, read, brute_force, graph, keep, open_kept, free, timed, result, kmeans, training, features)
+    serve(
+        hello, array, flat, factory, read, binary, brute_force, graph, keep, open_kept, free, timed, result, kmeans,
+        training, features,
+    )

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { Status } from "../ffi/call.ts";
 import { ABI_VERSION, symbols } from "../ffi/library.ts";
 import {
+  ADDITIVE_BYTES,
+  additiveRecord,
   CALL_BYTES,
   CallRecord,
   CODEC_BYTES,
@@ -51,6 +53,7 @@ Deno.test("parseHeader() finds the functions, structs and enums", () => {
   assert.deepEqual(
     Object.keys(header.structs).filter((name) => !/^mf_(gpu|linalg|hnsw)(_|$)/.test(name)).sort(),
     [
+      "mf_additive",
       "mf_call",
       "mf_codec",
       "mf_search",
@@ -100,10 +103,31 @@ Deno.test("ABI_VERSION is the header's", () => {
 });
 
 Deno.test("records have the header's sizes", () => {
+  assert.equal(ADDITIVE_BYTES, header.structs.mf_additive!.bytes);
   assert.equal(CALL_BYTES, header.structs.mf_call!.bytes);
   assert.equal(CODEC_BYTES, header.structs.mf_codec!.bytes);
   assert.equal(SEARCH_BYTES, header.structs.mf_search!.bytes);
   assert.equal(SIZES_BYTES, header.structs.mf_sizes!.bytes);
+});
+
+Deno.test("additiveRecord() writes each field where the header has it", () => {
+  const fields = {
+    d: 1,
+    m: 2,
+    splits: 3,
+    method: 4,
+    norm: 5,
+    beam: 6,
+    rounds: 7,
+    sweeps: 8,
+    changes: 9,
+    chunk: 10,
+    seed: 11,
+    norms: 12,
+    codebooks: 2 ** 33,
+  };
+  const bytes = additiveRecord({ ...fields, normMin: 1.5, normMax: 2.5 });
+  assert.deepEqual(readAll(bytes, "mf_additive"), { ...fields, norm_min: 1.5, norm_max: 2.5 });
 });
 
 Deno.test("searchRecord() writes each field where the header has it", () => {

@@ -106,6 +106,25 @@ if (isNative) {
     }
   });
 
+  Deno.test("of lists with little but ties the lowest ids are found", async () => {
+    const n = 20_000;
+    const x = bytes(2 * n);
+    const ids = Array.from({ length: n }, (_, i) => (i * 7919) % n);
+    const [ours, theirs] = await Promise.all([cpu, reference].map(async (backend) => {
+      const index = await binaryIVF(new IndexBinaryFlat(16, { backend }), x, 4);
+      await index.addWithIds(x, ids);
+      index.nprobe = 4;
+      return index;
+    }));
+    using one = ours!, other = theirs!;
+    for (const [nq, k] of [[1, 40], [3, 1], [60, 200]] as const) {
+      const queries = bytes(2 * nq, 9);
+      const found = await one.search(queries, k);
+      assert.deepEqual(plain(found), plain(await other.search(queries, k)));
+      assert.deepEqual(found.run.variants, [nq < 6 ? "hamming_direct" : "hamming_block"]);
+    }
+  });
+
   Deno.test("a search of bits can be stopped", async () => {
     using index = new IndexBinaryFlat(512, { backend: cpu });
     await index.add(bytes(64 * 50_000));

@@ -4,7 +4,7 @@ import { createReferenceBackend } from "../lib/backend/reference/mod.ts";
 import { indexFactory } from "../lib/index/factory.ts";
 import { IndexNNDescentFlat } from "../lib/index/nn_descent.ts";
 import { IndexNSG } from "../lib/index/nsg.ts";
-import { IndexIVFFlat } from "../lib/index/ivf_flat.ts";
+import type { IndexIVFFlat } from "../lib/index/ivf_flat.ts";
 import type { Index, SearchParameters } from "../lib/index/index.ts";
 import { readIndex, readNpy, serializeIndex, writeIndex, writeNpy } from "../lib/io/mod.ts";
 import { Metric } from "../lib/metric.ts";

@@ -14,6 +14,7 @@ import { IndexIVFFlat } from "../lib/index/ivf_flat.ts";
 import { IndexIVFPQ, IndexPQ } from "../lib/index/product_quantizer.ts";
 import { IndexIVFScalarQuantizer, IndexScalarQuantizer } from "../lib/index/scalar_quantizer.ts";
 import { Metric } from "../lib/metric.ts";
+import { additiveKinds } from "./additive_kinds.ts";
 import { compositeKinds } from "./composite_kinds.ts";
 import { fastScanKinds } from "./fast_scan_kinds.ts";
 import { signKinds } from "./sign_kinds.ts";
@@ -46,7 +47,7 @@ export async function ivf(
 
 /** Whether a backend has a kind of index: a GPU has no graphs and no codes. */
 export function isThere(kind: string, { name }: Backend): boolean {
-  return name !== "gpu" || !/graph|\b[PS]Q|RaBitQ|LSH/.test(kind);
+  return name !== "gpu" || !/graph|\b[APS]Q|RaBitQ|LSH/.test(kind);
 }
 
 async function addGraphs(
@@ -108,6 +109,7 @@ export async function everyKind(backend: Backend): Promise<Map<string, Index>> {
     await addProduct(kinds, x, d, backend);
     for (const [name, index] of await fastScanKinds(backend)) kinds.set(name, index);
     for (const [name, index] of await signKinds(backend)) kinds.set(name, index);
+    for (const [name, index] of await additiveKinds(backend)) kinds.set(name, index);
   }
   kinds.set("map", map).set("map2 of IVF", map2);
   for (const [name, index] of await compositeKinds(backend)) kinds.set(name, index);

@@ -44,5 +44,5 @@ export async function ivfKinds(backend: Backend): Promise<Map<string, Index>> {
   const lists = new IndexIVFFlat(refined, d, 4);
   lists.ownFields = true;
   await lists.add(x);
-  return kinds.set("IVF of refined codes", lists);
+  return kinds.set("IVF of refined PQ", lists);
 }

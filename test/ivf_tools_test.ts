@@ -37,7 +37,9 @@ async function make(
 
 const hasCodes = ({ name }: Backend) => name !== "gpu";
 const textsOf = (backend: Backend) => {
-  return hasCodes(backend) ? ["IVF9,Flat", "IVF9,SQfp16", "IVF9,PQ4x4"] : ["IVF9,Flat"];
+  return hasCodes(backend)
+    ? ["IVF9,Flat", "IVF9,SQfp16", "IVF9,PQ4x4", "IVF9,PQ4x4fs"]
+    : ["IVF9,Flat"];
 };
 
 testEach("direct maps follow every change, as a list of vectors by id does", async (backend) => {

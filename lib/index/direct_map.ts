@@ -17,11 +17,13 @@ export const DirectMapType = {
 /** One of {@linkcode DirectMapType}. */
 export type DirectMapType = (typeof DirectMapType)[keyof typeof DirectMapType];
 
-/** Whether ids are `0 … n − 1`, each once, in any order. */
-export function isSequence(ids: BigInt64Array): boolean {
+/** Whether ids are `first … first + n − 1`, each once, in any order. */
+export function isSequence(ids: BigInt64Array, first = 0): boolean {
   const seen = new Uint8Array(ids.length);
-  for (const id of ids) {
-    const at = Number(id);
+  // In halves: reading numbers of 64 bits would make an object of each.
+  const words = new Uint32Array(ids.buffer, ids.byteOffset, 2 * ids.length);
+  for (let i = 0; i < words.length; i += 2) {
+    const at = words[i]! + words[i + 1]! * 2 ** 32 - first;
     if (!(at >= 0 && at < seen.length) || seen[at] === 1) return false;
     seen[at] = 1;
   }

@@ -341,7 +341,7 @@ export abstract class IndexIVF extends Index {
     const quantizer = this.quantizer.factoryString();
     const code = this.codeName();
     if (quantizer === undefined || code === undefined) return undefined;
-    const graph = /^(HNSW\d+),Flat$/.exec(quantizer)?.[1];
+    const graph = /^((?:HNSW|NSG)\d+),Flat$/.exec(quantizer)?.[1];
     const coarse = quantizer === "Flat" ? "" : graph ? `_${graph}` : `(${quantizer})`;
     return `IVF${this.nlist}${coarse},${code}`;
   }
@@ -589,9 +589,8 @@ export abstract class IndexIVF extends Index {
     addId: number,
     append: () => Promise<void>,
   ): Promise<void> {
-    const first = BigInt(this.total) - BigInt(addId);
-    const isArray = this.#mapType === DirectMapType.Array;
-    const fit = isArray && isSequence(from.heldIds().map((id) => id - first));
+    const fit = this.#mapType === DirectMapType.Array &&
+      isSequence(from.heldIds(), this.total - addId);
     await append();
     this.total += from.total;
     from.total = 0;

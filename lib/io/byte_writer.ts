@@ -24,6 +24,13 @@ export class ByteWriter {
     this.#listsFile = listsFile;
   }
 
+  /** Writes with `write` what keeps its inverted lists, wherever others go. */
+  async keeping(write: () => Promise<void>): Promise<void> {
+    const name = this.takeListsFile();
+    await write();
+    this.#listsFile = name;
+  }
+
   /** Where inverted lists go, for those who write them: the first has it, no other. */
   takeListsFile(): string | undefined {
     const name = this.#listsFile;

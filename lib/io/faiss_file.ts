@@ -98,6 +98,23 @@ export async function writeIndex(
  * @throws {FormatError} If the file is damaged, or of a kind that isn't available.
  * @throws {UnsupportedError} If it is to be mapped and the backend cannot.
  *
+ * @example A file that is searched where it lies
+ * ```ts
+ * import { backend, IndexFlatL2, readIndex, writeIndex } from "@metalfaiss/metalfaiss";
+ * import assert from "node:assert/strict";
+ *
+ * using index = new IndexFlatL2(2);
+ * await index.add([[0, 0], [3, 4]]);
+ * const path = `${await Deno.makeTempDir()}/points.faiss`;
+ * await writeIndex(index, path);
+ *
+ * if (backend().mapFile !== undefined) {
+ *   using same = await readIndex(path, { mmap: true });
+ *   assert.equal(same.memoryUsage(), 0);
+ *   assert.deepEqual([...(await same.search([[3, 3]], 1)).labels], [1n]);
+ * }
+ * ```
+ *
  * @example A damaged file
  * ```ts
  * import { FormatError, readIndex } from "@metalfaiss/metalfaiss";

@@ -199,7 +199,11 @@ async function readLinks(
 /** Writes the graph of an index as FAISS does. */
 export async function writeGraph(
   writer: ByteWriter,
-  index: { ntotal: number; hnsw: HNSWParameters; store: { graph(): HNSWGraph } },
+  index: {
+    ntotal: number;
+    hnsw: Pick<HNSWParameters, "M" | "efConstruction" | "efSearch">;
+    store: { graph(): HNSWGraph };
+  },
 ): Promise<void> {
   const { M, efConstruction, efSearch } = index.hnsw;
   const { levels, links, entry } = index.ntotal > 0 ? index.store.graph() : EMPTY;

@@ -15,7 +15,7 @@ import { IndexIVFScalarQuantizer, IndexScalarQuantizer } from "../index/scalar_q
 import { Metric } from "../metric.ts";
 import type { ByteWriter } from "./byte_writer.ts";
 import { writeAdditiveIndex } from "./faiss_additive_indexes.ts";
-import { CHUNK_BYTES, chunkRows, HEADER_DUMMY } from "./faiss_codes.ts";
+import { chunkRows, HEADER_DUMMY } from "./faiss_codes.ts";
 import { writePreTransform, writeRefine } from "./faiss_composites.ts";
 import { writeIVFPQFastScan, writePQFastScan } from "./faiss_fast_scan.ts";
 import { writeGraphIndex } from "./faiss_graphs.ts";
@@ -103,7 +103,7 @@ export async function writeIVFHeader(
   await writeHeader(writer, code, index);
   await writer.u64(index.nlist);
   await writer.u64(index.nprobe);
-  await writeRecord(writer, index.quantizer);
+  await writer.keeping(() => writeRecord(writer, index.quantizer));
   await writeDirectMap(writer, index);
 }
 

@@ -6,6 +6,7 @@
  */
 
 import type { Backend } from "../../lib/backend/backend.ts";
+import type { Index } from "../../lib/index/index.ts";
 import { IndexIVF } from "../../lib/index/ivf.ts";
 import { deserializeIndex, serializeIndex, writeIndex } from "../../lib/io/mod.ts";
 import { everyKind } from "../indexes.ts";
@@ -29,8 +30,9 @@ export interface Sample {
 export async function corpus(backend: Backend, directory: string): Promise<Sample[]> {
   const samples: Sample[] = [];
   for (const [kind, index] of await everyKind(backend)) {
-    samples.push(await sampleOf(kind, await serializeIndex(index), backend));
-    if (index instanceof IndexIVF && index.isTrained && index.ntotal > 0) {
+    const bytes = await serializeIndex(index);
+    samples.push(await sampleOf(kind, bytes, backend));
+    if (hasLists(index, bytes)) {
       const path = `${directory}/${samples.length}.faiss`;
       await writeIndex(index, path, { ondisk: `${directory}/${samples.length}.ivfdata` });
       samples.push(await sampleOf(`${kind} on disk`, await Deno.readFile(path), backend));
@@ -38,6 +40,12 @@ export async function corpus(backend: Backend, directory: string): Promise<Sampl
     index.dispose();
   }
   return samples;
+}
+
+/** Whether an index has lists that may go to a file of their own: those in blocks may not. */
+export function hasLists(index: Index, bytes: Uint8Array): boolean {
+  return index instanceof IndexIVF && index.isTrained && index.ntotal > 0 &&
+    new TextDecoder("latin1").decode(bytes).includes("ilar");
 }
 
 async function sampleOf(

@@ -1,8 +1,9 @@
 """Writes additive-quantized indexes with faiss, and what faiss makes of them, into the directory given.
 
 For each index NAME.faiss: NAME.codes.npy are the codes of the queries NAME.npy as sa_encode has them,
-NAME.decoded.npy what they stand for, NAME.D.npy and NAME.I.npy what a search finds, and, where faiss can,
-of a search within NAME.radius.npy its NAME.lims.npy and NAME.within.npy (labels).
+NAME.decoded.npy what they stand for, NAME.D.npy and NAME.I.npy what a search finds, and of a search within
+NAME.radius.npy its NAME.lims.npy and NAME.within.npy (labels): unless faiss's compares by what codes stand for,
+where its own search goes by the norms in them.
 """
 
 import sys
@@ -28,7 +29,7 @@ def additive(index):
             return getattr(index, name)
 
 
-def save(name, made, x, removed=False, ranged=True):
+def save(name, made, x, removed=False):
     # What the factory made stays alive beside its downcast.
     index = faiss.downcast_index(made)
     queries = x[:nq]
@@ -48,7 +49,8 @@ def save(name, made, x, removed=False, ranged=True):
     codes = index.sa_encode(queries)
     distances, labels = index.search(queries, k)
     arrays = {"codes": codes, "decoded": index.sa_decode(codes), "D": distances, "I": labels}
-    if ranged:
+    decompresses = additive(index).search_type == faiss.AdditiveQuantizer.ST_decompress
+    if hasattr(index, "nlist") or index.metric_type == faiss.METRIC_INNER_PRODUCT or decompresses:
         radius = np.median(distances[:, k // 2])
         lims, _, within = index.range_search(queries, float(radius))
         arrays.update({"radius": radius, "lims": lims, "within": within})
@@ -79,14 +81,14 @@ for metric_name, metric in metrics.items():
     # Far from the origin, where products lose what tells vectors apart.
     index = faiss.index_factory(8, "IVF4,RQ3x5_Nfloat", metric)
     index.nprobe = 2
-    save(f"far_{metric_name}_RQ3x5", index, vectors(8, 30.0))
+    save(f"far_{metric_name}_RQ3x5_Nfloat", index, vectors(8, 30.0))
     quantizer = faiss.IndexFlat(10, metric)
     index = faiss.IndexIVFResidualQuantizer(quantizer, 10, 5, 3, 4, metric, faiss.AdditiveQuantizer.ST_norm_qint8)
     index.by_residual = False
     index.nprobe = 5
-    save(f"plain_{metric_name}_RQ3x4", index, vectors(10))
+    save(f"plain_{metric_name}_RQ3x4_Nqint8", index, vectors(10))
     index = faiss.IndexResidualQuantizer(10, 3, 4, metric, faiss.AdditiveQuantizer.ST_norm_from_LUT)
-    save(f"lut_{metric_name}_RQ3x4", index, vectors(10), ranged=False)
+    save(f"lut_{metric_name}_RQ3x4", index, vectors(10))
 index = faiss.IndexResidualQuantizer(10, 4, 4)
 index.rq.max_beam_size = 12
 index.rq.train_type = faiss.ResidualQuantizer.Train_default

@@ -273,12 +273,14 @@ static void check_hope(const cpu_scan *scan, uint64_t query, cpu_collector *c) {
 static void prefetch_row(const cpu_source *source, uint64_t location) {
   uint64_t at;
   const char *row = rows_of(source, location, &at);
+  if (source->segments) __builtin_prefetch(source->segments[location >> 32].ids + at);
   size_t bytes = source->codec ? source->codec->code_size : source->d * sizeof(float);
   if (source->codec && source->codec->layout.parts) {
     // A code is spread over its block.
     bytes = cpu_fast_stride(&source->codec->layout);
     at /= CPU_FAST_BLOCK;
   }
+  if (source->segments) __builtin_prefetch(source->segments[location >> 32].ids + (location & 0xffffffff));
   row += at * bytes;
   for (size_t at = 0; at < bytes && at < 1024; at += 64) __builtin_prefetch(row + at);
 }

@@ -88,10 +88,14 @@ void cpu_pq_decode(const cpu_pq *pq, const uint8_t *codes, uint64_t n, const flo
     const float *centroids = pq->centroids, *plus = centroid;
     for (uint32_t m = 0; m < pq->m; m++, x += dsub, centroids += (size_t)pq->ksub * dsub) {
       uint32_t index = pq->nbits == 8 ? codes[m] : read_index(codes, pq->code_size, m * pq->nbits, pq->nbits);
-      memcpy(x, centroids + (size_t)index * dsub, dsub * sizeof(float));
-      if (!centroid) continue;
-      for (uint32_t c = 0; c < dsub; c++) x[c] += plus[c];
-      plus += dsub;
+      const float *part = centroids + (size_t)index * dsub;
+      // Calls of memcpy would cost more than what most of them copy.
+      if (centroid) {
+        for (uint32_t c = 0; c < dsub; c++) x[c] = part[c] + plus[c];
+        plus += dsub;
+      } else {
+        for (uint32_t c = 0; c < dsub; c++) x[c] = part[c];
+      }
     }
   }
 }

@@ -303,15 +303,16 @@ static void scan_all_levels(const cpu_scan *scan, const cpu_rabitq *r, const cpu
   float scale = r->nbits > 1 ? (r->inner ? -1 : 1) : r->inner ? 0.5f : 1, slope = r->nbits > 1 ? 1 : -2;
   for (uint64_t from = 0; from < codes->n; from += BLOCK) {
     float factors[2 * BLOCK];
+    const uint8_t *each[BLOCK];
     for (uint32_t i = 0; i < BLOCK; i++) {
       // A short block repeats its last code.
-      const uint8_t *code = code_at(r, codes, from + i < codes->n ? from + i : codes->n - 1);
+      const uint8_t *code = each[i] = code_at(r, codes, from + i < codes->n ? from + i : codes->n - 1);
       float two[2];
       memcpy(two, r->nbits > 1 ? code + r->code_size - sizeof two : code + r->signs, sizeof two);
       factors[i] = scale * two[0];
       factors[BLOCK + i] = scale * slope * two[1];
-      own->unpack(code, code + r->more, r->d, r->nbits - 1, levels + i * width_of(r));
     }
+    own->unpack(each, r->more, r->d, r->nbits - 1, levels);
     for (uint32_t i = 0; i < nq; i++) scan_levels(scan, r, own, queries + i, codes, from, factors, levels, row);
   }
 }

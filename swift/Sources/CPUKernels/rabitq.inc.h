@@ -185,7 +185,7 @@ static void FN(transpose)(const uint8_t *base, const uint32_t *positions, uint32
   }
 }
 
-static void FN(unpack)(const uint8_t *signs, const uint8_t *more, uint32_t d, uint32_t bits, uint8_t *levels) {
+static void FN(unpack)(const uint8_t *const *codes, size_t more, uint32_t d, uint32_t bits, uint8_t *levels) {
   // Bytes of eight numbers go to a word, where a shift takes each to its byte.
   uint8_t places[64], shifts[64];
   for (uint32_t i = 0; i < 64; i++) {
@@ -196,18 +196,22 @@ static void FN(unpack)(const uint8_t *signs, const uint8_t *more, uint32_t d, ui
   uint32_t drop = bits == 8, kept = bits - drop;
   __m512i mask = _mm512_set1_epi8((char)((1u << bits) - 1)), sign = _mm512_set1_epi8((char)(1u << kept));
   __m512i half = _mm512_set1_epi8(0x7f);
-  for (uint32_t j = 0; j < d; j += 64) {
-    uint32_t left = d - j < 64 ? d - j : 64;
-    uint64_t some = left == 64 ? ~0ull : (1ull << left) - 1;
-    uint32_t bytes = (left * bits + 7) / 8, sign_bytes = (left + 7) / 8;
-    __m512i packed = _mm512_maskz_loadu_epi8(bytes == 64 ? ~0ull : (1ull << bytes) - 1, more + (size_t)j / 8 * bits);
-    __m512i x = _mm512_permutexvar_epi8(place, packed);
-    x = _mm512_and_si512(_mm512_multishift_epi64_epi8(shift, x), mask);
-    if (drop) x = _mm512_and_si512(_mm512_srli_epi16(x, 1), half);
-    uint64_t ones = 0;
-    memcpy(&ones, signs + j / 8, sign_bytes);
-    x = _mm512_or_si512(x, _mm512_maskz_mov_epi8(ones, sign));
-    _mm512_storeu_si512(levels + j, _mm512_maskz_mov_epi8(some, x));
+  for (uint32_t c = 0; c < BLOCK; c++) {
+    for (uint32_t j = 0; j < d; j += 64, levels += 64) {
+      uint32_t left = d - j < 64 ? d - j : 64, bytes = (left * bits + 7) / 8, sign_bytes = (left + 7) / 8;
+      __mmask64 some = left == 64 ? ~0ull : (1ull << left) - 1, held = bytes == 64 ? ~0ull : (1ull << bytes) - 1;
+      __m512i packed = _mm512_maskz_loadu_epi8(held, codes[c] + more + (size_t)j / 8 * bits);
+      __m512i x = _mm512_permutexvar_epi8(place, packed);
+      x = _mm512_and_si512(_mm512_multishift_epi64_epi8(shift, x), mask);
+      if (drop) x = _mm512_and_si512(_mm512_srli_epi16(x, 1), half);
+      uint64_t ones = 0;
+      if (left == 64)
+        memcpy(&ones, codes[c] + j / 8, 8);
+      else
+        memcpy(&ones, codes[c] + j / 8, sign_bytes);
+      x = _mm512_or_si512(x, _mm512_maskz_mov_epi8(ones, sign));
+      _mm512_storeu_si512(levels, _mm512_maskz_mov_epi8(some, x));
+    }
   }
 }
 
@@ -230,18 +234,21 @@ static void FN(multiply)(const uint8_t *levels, uint32_t width, const int8_t *qu
 }
 #else
 #define NO_TRANSPOSE
-static void FN(unpack)(const uint8_t *signs, const uint8_t *more, uint32_t d, uint32_t bits, uint8_t *levels) {
+static void FN(unpack)(const uint8_t *const *codes, size_t from, uint32_t d, uint32_t bits, uint8_t *levels) {
   uint64_t mask = (1u << bits) - 1;
-  uint32_t drop = bits == 8, kept = bits - drop;
-  for (uint32_t j = 0; j < d; j += 8, more += bits) {
-    uint64_t word, out = 0, ones = signs[j >> 3];
-    memcpy(&word, more, 8);
-    UNROLL for (uint32_t i = 0; i < 8; i++)
-      out |= (((word >> (i * bits) & mask) >> drop) | (ones >> i & 1) << kept) << (8 * i);
-    if (d - j < 8) out &= (1ull << (8 * (d - j))) - 1;
-    memcpy(levels + j, &out, 8);
+  uint32_t drop = bits == 8, kept = bits - drop, width = (d + 63) / 64 * 64;
+  for (uint32_t c = 0; c < BLOCK; c++, levels += width) {
+    const uint8_t *signs = codes[c], *more = signs + from;
+    for (uint32_t j = 0; j < d; j += 8, more += bits) {
+      uint64_t word, out = 0, ones = signs[j >> 3];
+      memcpy(&word, more, 8);
+      UNROLL for (uint32_t i = 0; i < 8; i++)
+        out |= (((word >> (i * bits) & mask) >> drop) | (ones >> i & 1) << kept) << (8 * i);
+      if (d - j < 8) out &= (1ull << (8 * (d - j))) - 1;
+      memcpy(levels + j, &out, 8);
+    }
+    for (uint32_t j = (d + 7) / 8 * 8; j < width; j++) levels[j] = 0;
   }
-  for (uint32_t j = (d + 7) / 8 * 8; j < (d + 63) / 64 * 64; j++) levels[j] = 0;
 }
 
 static void FN(multiply)(const uint8_t *levels, uint32_t width, const int8_t *query, int32_t *dots) {

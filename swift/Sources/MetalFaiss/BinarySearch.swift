@@ -8,6 +8,7 @@ final class BinarySearch {
   private static let queryBytes = 4 << 20
   /// Queries from which on rows are laid out for many.
   private static let manyQueries = 4
+  private static let manyInList = 6
   private static let chunkRows = 4096
 
   let engine = Engine.shared
@@ -21,6 +22,8 @@ final class BinarySearch {
   private var limits = Memory<UInt64>()
   private var collectors = Memory<cpu_binary_collector>()
   private var hits = Memory<cpu_binary_hit>()
+  private var counts = Memory<UInt32>()
+  private var shared = Memory<UInt32>()
   private var held = 0
   private var first = 0
   private var count = 0
@@ -44,6 +47,8 @@ final class BinarySearch {
     limits.release()
     collectors.release()
     hits.release()
+    counts.release()
+    shared.release()
   }
 
   private func releaseHits() {
@@ -58,13 +63,17 @@ final class BinarySearch {
   /// one query can find. `ordered`: whether ids come in ascending order.
   private func run(group: Int, parts: Int, most: Int, ordered: Bool, after: () throws -> Void, _ body: Body) throws {
     let k = min(request.k, most)
-    let each = parts * max(1, k * MemoryLayout<cpu_binary_hit>.stride)
+    let capacity = Int(cpu_binary_capacity(UInt64(k)))
+    let distances = k == 0 ? 0 : 8 * bytes + 1
+    let each = parts * max(1, capacity * MemoryLayout<cpu_binary_hit>.stride + distances * 4)
     let size = max(1, min(request.nq, Self.hitBytes / each, Self.queryBytes / (stride * 8)))
     self.parts = parts
     try words.reserve(size * stride, used: 0)
     try limits.reserve(size * parts, used: 0)
     try collectors.reserve(size * parts, used: 0)
-    let (room, overflow) = (size * parts).multipliedReportingOverflow(by: k)
+    try shared.reserve(size, used: 0)
+    try counts.reserve(size * parts * distances, used: 0)
+    let (room, overflow) = (size * parts).multipliedReportingOverflow(by: capacity)
     guard !overflow else { throw Failure.memory(Int.max) }
     try hits.reserve(room, used: 0)
     for start in Swift.stride(from: 0, to: request.nq, by: size) {
@@ -83,8 +92,8 @@ final class BinarySearch {
           })
       }
       scanned += pairs.reduce(0) { $0 + Double($1) }
-      merge()
       try call.throwIfCancelled()
+      merge()
       try after()
     }
     call.pointee.scanned = scanned
@@ -99,19 +108,25 @@ final class BinarySearch {
     // Past every distance; or a radius, below which distances are whole numbers.
     let radius = Double(request.radius).rounded(.up)
     let limit = request.k > 0 ? Double(1 << 32) : min(max(radius, 0), Double(1 << 32))
+    let capacity = Int(cpu_binary_capacity(UInt64(k)))
+    let distances = k == 0 ? 0 : 8 * bytes + 1
+    shared.start.update(repeating: .max, count: n)
+    counts.start.update(repeating: 0, count: held * distances)
     for i in 0..<held {
       limits.start[i] = UInt64(limit)
       (collectors.start + i).initialize(
         to: cpu_binary_collector(
-          k: UInt64(k), count: 0, capacity: UInt64(k), hits: k > 0 ? hits.start + i * k : nil, ordered: ordered,
-          failed: false))
+          k: UInt64(k), count: 0, capacity: UInt64(capacity), hits: k > 0 ? hits.start + i * capacity : nil,
+          counts: counts.start + i * distances, distances: UInt32(distances), bound: UInt32(8 * bytes), within: 0,
+          last: .max, ordered: ordered, failed: false))
     }
   }
 
   private func scan(_ part: Int) -> cpu_binary_scan {
     cpu_binary_scan(
       kernels: kernels, bytes: UInt32(bytes), words: cpu_binary_words(UInt64(bytes)), stride: UInt32(stride),
-      queries: words.start, limits: limits.start + part * count, collectors: collectors.start + part * count)
+      queries: words.start, limits: limits.start + part * count,
+      shared: shared.start, collectors: collectors.start + part * count)
   }
 
   /// Puts what parts have found together.
@@ -125,18 +140,23 @@ final class BinarySearch {
   }
 
   /// Writes the block's results.
-  private func finish(_ distances: UnsafeMutablePointer<Int32>, _ labels: UnsafeMutablePointer<Int64>) {
+  private func finish(_ distances: UnsafeMutablePointer<Int32>, _ labels: UnsafeMutablePointer<Int64>) throws {
     engine.pool.forEach(count, parallel: count * request.k > 10_000) { q, _ in
       let at = (first + q) * request.k
       cpu_binary_finish(collectors.start + q, UInt64(request.k), distances + at, labels + at)
     }
+    for q in 0..<count { try check(collectors.start + q) }
+  }
+
+  private func check(_ collector: UnsafePointer<cpu_binary_collector>) throws {
+    if collector.pointee.failed { throw Failure.memory(Int(collector.pointee.capacity) * 32) }
   }
 
   /// Appends the block's results to those of a range search.
   private func collect(_ result: RangeResult, _ lims: UnsafeMutablePointer<UInt64>) throws {
     for q in 0..<count {
       let collector = collectors.start + q
-      guard !collector.pointee.failed else { throw Failure.memory(Int(collector.pointee.capacity) * 32) }
+      try check(collector)
       cpu_binary_sort(collector)
       let found = UnsafeBufferPointer(start: collector.pointee.hits, count: Int(collector.pointee.count))
       try result.append(found.map { Float($0.distance) }, found.map { UInt64(bitPattern: $0.id) }, found.count)
@@ -152,7 +172,7 @@ final class BinarySearch {
 
   private func write(_ target: Target) throws {
     switch target {
-    case .nearest(let distances, let labels): finish(distances, labels)
+    case .nearest(let distances, let labels): try finish(distances, labels)
     case .within(let result, let lims): try collect(result, lims)
     }
   }
@@ -175,7 +195,7 @@ final class BinarySearch {
     _ scan: inout cpu_binary_scan, _ codes: UnsafePointer<UInt8>, _ range: Range<Int>, _ queries: Range<Int>, many: Bool
   ) -> Int {
     var pairs = 0
-    withUnsafeTemporaryAllocation(of: UInt64.self, capacity: many ? stride * Int(CPU_BINARY_ROWS) : 1) { room in
+    withUnsafeTemporaryAllocation(of: UInt64.self, capacity: many ? cpu_binary_room(UInt32(stride)) : 1) { room in
       withUnsafeTemporaryAllocation(of: UInt32.self, capacity: request.selector == nil ? 1 : Self.chunkRows) { positions in
         for from in Swift.stride(from: range.lowerBound, to: range.upperBound, by: Self.chunkRows) {
           if call.isCancelled { return }
@@ -190,7 +210,7 @@ final class BinarySearch {
             codes: codes + from * bytes, ids: nil, first: Int64(from), positions: chosen, n: UInt64(n))
           pairs += n * queries.count
           if many {
-            cpu_binary_blocks(&scan, UInt32(queries.lowerBound), UInt32(queries.count), &rows, room.baseAddress!)
+            cpu_binary_blocks(&scan, nil, UInt32(queries.lowerBound), UInt32(queries.count), &rows, room.baseAddress!)
           } else {
             for query in queries { cpu_binary_direct(&scan, UInt32(query), &rows) }
           }
@@ -203,55 +223,83 @@ final class BinarySearch {
   /// The lists that queries probe.
   func lists(_ store: CodeLists, _ probes: UnsafePointer<Int64>, _ nprobe: Int, _ target: Target) throws {
     let nlist = store.lists.count
-    var longest = [Int](repeating: 0, count: 1)
+    var longest = 0
     for q in 0..<request.nq {
       var rows = 0
       for list in UnsafeBufferPointer(start: probes + q * nprobe, count: nprobe) where list >= 0 {
         guard list < Int64(nlist) else { throw Failure.value("list \(list) is not among \(nlist)") }
         rows += store.lists[Int(list)].count
       }
-      longest[0] = max(longest[0], rows)
+      longest = max(longest, rows)
     }
     let threads = engine.pool.threads
-    let parts = request.nq >= threads ? 1 : max(1, min(nprobe, longest[0] / Self.chunkRows, 2 * threads))
-    let group = max(1, min(16, request.nq / (4 * threads)))
-    variants = MF_HAMMING_DIRECT.rawValue
-    try run(group: group, parts: parts, most: longest[0], ordered: false, after: { try write(target) }) {
+    let parts = request.nq >= threads ? 1 : max(1, min(nprobe, longest / Self.chunkRows, 2 * threads))
+    let group = max(1, min(512, (request.nq + 2 * threads - 1) / (2 * threads)))
+    try run(group: group, parts: parts, most: longest, ordered: false, after: { try write(target) }) {
       scan, queries, part in
-      var pairs = 0
+      let range = nprobe * part / parts..<nprobe * (part + 1) / parts
+      // List and query in one word.
+      var met: [UInt64] = []
+      met.reserveCapacity(queries.count * range.count)
       for query in queries {
-        let range = nprobe * part / parts..<nprobe * (part + 1) / parts
         for list in range.map({ probes[(first + query) * nprobe + $0] }) where list >= 0 {
-          let held = store.lists[Int(list)]
-          pairs += scanRows(&scan, query, held.rows.start, UnsafePointer(held.ids.start), held.count)
+          met.append(UInt64(list) << 32 | UInt64(query))
         }
       }
-      return pairs
+      if queries.count > 1 { met.sort() }
+      return scanLists(&scan, store, met)
     }
   }
 
-  /// Rows with ids of their own.
-  private func scanRows(
-    _ scan: inout cpu_binary_scan, _ query: Int, _ codes: UnsafePointer<UInt8>, _ ids: UnsafePointer<Int64>,
-    _ count: Int
-  ) -> Int {
-    guard let selector = request.selector else {
-      if count == 0 || call.isCancelled { return 0 }
-      var rows = cpu_binary_rows(codes: codes, ids: ids, first: 0, positions: nil, n: UInt64(count))
-      cpu_binary_direct(&scan, UInt32(query), &rows)
-      return count
-    }
+  /// Lists, each for all queries that look at it.
+  private func scanLists(_ scan: inout cpu_binary_scan, _ store: CodeLists, _ met: [UInt64]) -> Int {
     var pairs = 0
-    withUnsafeTemporaryAllocation(of: UInt32.self, capacity: Self.chunkRows) { positions in
-      for from in Swift.stride(from: 0, to: count, by: Self.chunkRows) where !call.isCancelled {
-        let n = selector.select(
-          ids: ids + from, first: 0, count: min(Self.chunkRows, count - from), into: positions.baseAddress!)
-        if n == 0 { continue }
-        var rows = cpu_binary_rows(
-          codes: codes + from * bytes, ids: ids + from, first: 0, positions: positions.baseAddress!, n: UInt64(n))
-        cpu_binary_direct(&scan, UInt32(query), &rows)
-        pairs += n
+    withUnsafeTemporaryAllocation(of: UInt64.self, capacity: cpu_binary_room(UInt32(stride))) { room in
+      withUnsafeTemporaryAllocation(of: UInt32.self, capacity: request.selector == nil ? 1 : Self.chunkRows) { positions in
+        var queries: [UInt32] = []
+        var from = 0
+        while from < met.count, !call.isCancelled {
+          let list = met[from] >> 32
+          queries.removeAll(keepingCapacity: true)
+          while from < met.count, met[from] >> 32 == list {
+            queries.append(UInt32(truncatingIfNeeded: met[from]))
+            from += 1
+          }
+          let held = store.lists[Int(list)]
+          pairs += scanList(
+            &scan, queries, held.rows.start, UnsafePointer(held.ids.start), held.count, room.baseAddress!,
+            positions.baseAddress!)
+        }
       }
+    }
+    return pairs
+  }
+
+  /// Rows with ids of their own.
+  private func scanList(
+    _ scan: inout cpu_binary_scan, _ queries: [UInt32], _ codes: UnsafePointer<UInt8>, _ ids: UnsafePointer<Int64>,
+    _ count: Int, _ room: UnsafeMutablePointer<UInt64>, _ positions: UnsafeMutablePointer<UInt32>
+  ) -> Int {
+    var pairs = 0
+    let step = request.selector == nil ? max(count, 1) : Self.chunkRows
+    for from in Swift.stride(from: 0, to: count, by: step) where !call.isCancelled {
+      var n = min(step, count - from)
+      var chosen: UnsafePointer<UInt32>?
+      if let selector = request.selector {
+        n = selector.select(ids: ids + from, first: 0, count: n, into: positions)
+        chosen = UnsafePointer(positions)
+      }
+      if n == 0 { continue }
+      var rows = cpu_binary_rows(
+        codes: codes + from * bytes, ids: ids + from, first: 0, positions: chosen, n: UInt64(n))
+      if queries.count >= Self.manyInList {
+        variants |= MF_HAMMING_BLOCK.rawValue
+        cpu_binary_blocks(&scan, queries, 0, UInt32(queries.count), &rows, room)
+      } else {
+        variants |= MF_HAMMING_DIRECT.rawValue
+        for query in queries { cpu_binary_direct(&scan, query, &rows) }
+      }
+      pairs += n * queries.count
     }
     return pairs
   }

@@ -14,7 +14,7 @@ struct CodeScan {
   }
 
   /// Codes of every list, as scans see them.
-  var segments: UnsafePointer<cpu_segment>? { search.scan.source.segments }
+  var segments: UnsafePointer<cpu_segment>? { search.source.segments }
 
   let codec: Codec
   private let nlist: Int

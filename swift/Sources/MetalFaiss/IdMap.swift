@@ -15,9 +15,6 @@ final class IdMap {
     keys.release()
   }
 
-  /// Bytes that it takes.
-  var bytes: Int { (isHashed ? 16 : 8) * slots }
-
   func find(_ id: Int64) -> Int64 {
     guard isHashed else { return id >= 0 && id < Int64(slots) ? places.start[Int(id)] : -1 }
     return slots == 0 ? -1 : places.start[slot(of: id)]

@@ -67,7 +67,7 @@ extension ListStore {
     publish(list)
   }
 
-  private func put(_ id: Int64, _ row: UnsafePointer<Element>, _ list: Int, _ map: IdMap) throws {
+  private func add(_ id: Int64, _ row: UnsafePointer<Element>, _ list: Int, _ map: IdMap) throws {
     let count = lists[list].count
     put(lists[list].rows.start, count, row)
     lists[list].ids.start[count] = id
@@ -124,7 +124,7 @@ extension ListStore {
     if keeps != .array { for i in 0..<n { try takeOut(ids[i], map) } }
     for i in 0..<n {
       if keeps == .array { try takeOut(ids[i], map) }
-      try put(ids[i], x + i * width, Int(to[i]), map)
+      try add(ids[i], x + i * width, Int(to[i]), map)
     }
   }
 }

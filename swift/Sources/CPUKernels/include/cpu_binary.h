@@ -36,13 +36,18 @@ typedef struct cpu_binary_hit {
   uint32_t distance;
 } cpu_binary_hit;
 
-// What a query has found: the k least by distance, then id, in a heap with the worst on top; or, where k is 0, all that
-// are below the limit.
+// What a query has found: at least the k least by distance, then id; or, where k is 0, all that are below the limit.
+// Distances are small whole numbers: counting them tells how far the k-th is, and hits are only appended.
 typedef struct cpu_binary_collector {
   uint64_t k, count, capacity;
   cpu_binary_hit *hits;
-  bool ordered;  // ids come in ascending order: of equal distances the first stay
-  bool failed;   // memory was refused
+  uint32_t *counts;  // of each distance, 0 … bound; there are `distances` of them
+  uint32_t distances;
+  uint32_t bound;   // the k nearest are at most so far
+  uint64_t within;  // hits that are
+  int64_t last;     // of those as far as the bound, none after this id is among the k
+  bool ordered;     // ids come in ascending order: of equal distances the first stay
+  bool failed;      // memory was refused
 } cpu_binary_collector;
 
 // One scan's queries, each of `stride` words, and what they found.
@@ -51,6 +56,7 @@ typedef struct cpu_binary_scan {
   uint32_t bytes, words, stride;
   const uint64_t *queries;
   uint64_t *limits;  // a distance below it counts
+  uint32_t *shared;  // the same, for all scans of parts of the rows; may be read late
   cpu_binary_collector *collectors;
 } cpu_binary_scan;
 
@@ -68,14 +74,20 @@ static inline uint32_t cpu_binary_words(uint64_t bytes) { return (uint32_t)((byt
 static inline uint32_t cpu_binary_stride(uint64_t bytes) { return (cpu_binary_words(bytes) + 7) / 8 * 8; }
 // Lays out n codes as queries.
 void cpu_binary_queries(const uint8_t *codes, uint32_t bytes, uint64_t n, uint64_t *queries);
+// Hits that a collector of k needs room for.
+static inline uint64_t cpu_binary_capacity(uint64_t k) { return k == 0 ? 0 : 2 * k + 32; }
 // One query against rows where they lie.
 void cpu_binary_direct(const cpu_binary_scan *scan, uint32_t query, const cpu_binary_rows *rows);
-// Queries first … first + nq against rows, block by block. room: cpu_binary_stride words for CPU_BINARY_ROWS rows.
-void cpu_binary_blocks(const cpu_binary_scan *scan, uint32_t first, uint32_t nq, const cpu_binary_rows *rows,
-                       uint64_t *room);
+// Queries index[0 … nq), or first … first + nq where index is NULL, against rows, block by block.
+// room: cpu_binary_room words.
+void cpu_binary_blocks(const cpu_binary_scan *scan, const uint32_t *index, uint32_t first, uint32_t nq,
+                       const cpu_binary_rows *rows, uint64_t *room);
+static inline size_t cpu_binary_room(uint32_t stride) {
+  return (size_t)stride * (CPU_BINARY_ROWS + CPU_BINARY_QUERIES);
+}
 // Takes over what another collector found.
 void cpu_binary_merge(const cpu_binary_scan *scan, uint32_t query, const cpu_binary_collector *other);
-// The k results of a query, best first; where there are fewer, −1 and the largest integer.
+// The k results of a query, best first; where there are fewer, -1 and the largest integer.
 void cpu_binary_finish(cpu_binary_collector *collector, uint64_t k, int32_t *distances, int64_t *labels);
 // Sorts what a range search found by id.
 void cpu_binary_sort(cpu_binary_collector *collector);

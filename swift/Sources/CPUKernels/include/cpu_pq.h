@@ -11,6 +11,7 @@
 
 #define CPU_PQ_BLOCK 64     // codes a block of columns holds
 #define CPU_PQ_GROUP 4      // blocks that a filter takes at once
+#define CPU_PQ_ROWS 4       // rows whose tables are made at once
 #define CPU_PQ_MAX_BITS 16  // of an index
 #define CPU_PQ_MAX_BYTES 256  // sub-vectors whose bytes fit a filter's sums
 
@@ -24,8 +25,9 @@ typedef struct cpu_pq {
 } cpu_pq;
 
 typedef struct cpu_pq_kernels {
-  // out[m * stride + j]: what centroid j adds to the key: squared L2, or minus the product.
-  void (*tables)(const cpu_pq *pq, bool inner, const float *x, float *out);
+  // out[m * stride + j]: what centroid j adds to the key: squared L2, or minus the product. For up to CPU_PQ_ROWS
+  // rows, whose tables follow one another.
+  void (*tables)(const cpu_pq *pq, bool inner, uint32_t rows, const float *x, float *out);
   // The nearest centroid of part m by squared L2; ties take the lower.
   uint32_t (*nearest)(const cpu_pq *pq, uint32_t m, const float *part);
   // Sums of one block's entries.

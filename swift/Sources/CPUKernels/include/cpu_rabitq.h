@@ -64,9 +64,9 @@ typedef struct cpu_rabitq_kernels {
   // Levels of numbers about least, at most `most`, and 64 of their bits a word; returns their sum.
   uint64_t (*round)(const float *x, uint32_t d, float least, float inverse, uint32_t planes, uint8_t *levels,
                     uint64_t *bits);
-  // Integers of numbers of `bits` + 1 bits, the sign's the highest, of nine the upper eight; up to d rounded up to 64,
-  // zeros at the end. Eight bytes follow `more`.
-  void (*unpack)(const uint8_t *signs, const uint8_t *more, uint32_t d, uint32_t bits, uint8_t *levels);
+  // Integers of the numbers of a block of codes, each of `bits` + 1 bits, the sign's the highest, of nine the upper
+  // eight; rows are d rounded up to 64, zeros at the end. The other bits are at `more`, and eight bytes follow them.
+  void (*unpack)(const uint8_t *const *codes, size_t more, uint32_t d, uint32_t bits, uint8_t *levels);
   // Products of a block of such rows, `width` apart, and bytes of a query; where rows have 8 bits, of at most 63.
   void (*multiply)(const uint8_t *levels, uint32_t width, const int8_t *query, int32_t *dots);
 } cpu_rabitq_kernels;
