@@ -3,7 +3,6 @@ import type { DirectMapType } from "../index/direct_map.ts";
 import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "../index/flat.ts";
 import { IndexIDMap, IndexIDMap2 } from "../index/id_map.ts";
 import type { Index } from "../index/index.ts";
-import type { IndexGraph } from "../index/graph.ts";
 import { IndexIVFFlat } from "../index/ivf_flat.ts";
 import { MOST_NESTED } from "../index/nesting.ts";
 import { Metric } from "../metric.ts";
