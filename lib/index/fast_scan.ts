@@ -203,6 +203,11 @@ export class IndexIVFPQFastScan extends IndexIVFCodes {
     this.blocks = blocks;
   }
 
+  /** As in FAISS. @internal */
+  protected override get scansWholeLists(): boolean {
+    return true;
+  }
+
   /** Codes of a block in files. */
   get bbs(): number {
     return this.blocks.bbs;
