@@ -1,5 +1,6 @@
 /** Symbols of codecs, stores of codes and lists of codes. @module */
 
+import { mapLists, mapRows } from "./map.ts";
 import { nonblocking } from "./symbol.ts";
 
 const encode = {
@@ -7,6 +8,18 @@ const encode = {
     "u32", // uint32_t codec
     "f64", // double n
     "buffer", // const float *x
+    "buffer", // uint8_t *codes
+    "buffer", // mf_call *call
+  ],
+  result: "i32",
+} as const;
+
+const encodeAbout = {
+  parameters: [
+    "u32", // uint32_t codec
+    "f64", // double n
+    "buffer", // const float *x
+    "buffer", // const float *about
     "buffer", // uint8_t *codes
     "buffer", // mf_call *call
   ],
@@ -174,6 +187,8 @@ export const codesSymbols = {
   },
   mf_codec_encode: encode,
   mf_codec_encode_async: nonblocking("mf_codec_encode", encode),
+  mf_codec_encode_about: encodeAbout,
+  mf_codec_encode_about_async: nonblocking("mf_codec_encode_about", encodeAbout),
   mf_codec_decode: decode,
   mf_codec_decode_async: nonblocking("mf_codec_decode", decode),
   mf_codes_create: {
@@ -186,6 +201,7 @@ export const codesSymbols = {
   },
   mf_codes_add: add,
   mf_codes_add_async: nonblocking("mf_codes_add", add),
+  mf_codes_map: mapRows,
   mf_codes_append_async: nonblocking("mf_codes_append", append),
   mf_codes_get: {
     parameters: [
@@ -216,6 +232,7 @@ export const codesSymbols = {
   },
   mf_lists_add: addToLists,
   mf_lists_add_async: nonblocking("mf_lists_add", addToLists),
+  mf_lists_map: mapLists,
   mf_lists_append_async: nonblocking("mf_lists_append", appendLists),
   mf_lists_sizes: {
     parameters: [

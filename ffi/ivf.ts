@@ -1,5 +1,6 @@
 /** Symbols of inverted lists. @module */
 
+import { mapLists } from "./map.ts";
 import { nonblocking } from "./symbol.ts";
 
 const add = {
@@ -92,6 +93,7 @@ export const ivfSymbols = {
   },
   mf_ivf_add: add,
   mf_ivf_add_async: nonblocking("mf_ivf_add", add),
+  mf_ivf_map: mapLists,
   mf_ivf_append_async: nonblocking("mf_ivf_append", append),
   mf_ivf_sizes: {
     parameters: [

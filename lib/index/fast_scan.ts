@@ -4,15 +4,15 @@
  * @module
  */
 
+import { copyProduct } from "./code_checks.ts";
 import type { Backend } from "../backend/backend.ts";
-import { CodeBlocks, isBlockSize, MAX_BBS } from "../codec/code_blocks.ts";
+import { isBlockSize, MAX_BBS } from "../codec/code_blocks.ts";
 import type { CodecSpec } from "../codec/codec.ts";
 import { ProductQuantizer } from "../codec/product_quantizer.ts";
 import { Metric } from "../metric.ts";
 import { IndexFlatCodes } from "./flat_codes.ts";
 import type { Index, IndexOptions } from "./index.ts";
 import { IndexIVFCodes, type IVFCodesOptions } from "./ivf_codes.ts";
-import { copyTraining } from "./product_quantizer.ts";
 
 /** Bits of a part. */
 const NBITS = 4;
@@ -38,17 +38,16 @@ function fastQuantizer(d: number, M: number, nbits: number, backend?: Backend): 
   return new ProductQuantizer(d, M, nbits, { backend });
 }
 
-/** The layout of codes in files. */
-function blocksOf({ M }: ProductQuantizer, bbs = BBS): CodeBlocks {
+function checkBBS(bbs = BBS): number {
   if (!isBlockSize(bbs)) {
     throw new RangeError(
       `Cannot make an index: bbs ${bbs} is no multiple of 32 from 32 to ${MAX_BBS}`,
     );
   }
-  return new CodeBlocks(M, bbs);
+  return bbs;
 }
 
-function tokenOf({ M }: ProductQuantizer, { bbs }: CodeBlocks, residual: boolean): string {
+function tokenOf({ M }: ProductQuantizer, bbs: number, residual: boolean): string {
   return `PQ${M}x${NBITS}fs${residual ? "r" : ""}${bbs === BBS ? "" : `_${bbs}`}`;
 }
 
@@ -83,8 +82,8 @@ export class IndexPQFastScan extends IndexFlatCodes {
   implem = 0;
   /** FAISS's sizes of groups of queries: kept for its files, no search here looks at it. */
   qbs = 0;
-  /** How files have the codes. @internal */
-  readonly blocks: CodeBlocks;
+  /** Codes of a block in files. */
+  readonly bbs: number;
 
   /**
    * An index that has to be trained.
@@ -107,15 +106,10 @@ export class IndexPQFastScan extends IndexFlatCodes {
     options: FastScanOptions = {},
   ) {
     const pq = fastQuantizer(d, M, nbits, options.backend);
-    const blocks = blocksOf(pq, options.bbs);
+    const bbs = checkBBS(options.bbs);
     super(pq, metric, options);
     this.pq = pq;
-    this.blocks = blocks;
-  }
-
-  /** Codes of a block in files. */
-  get bbs(): number {
-    return this.blocks.bbs;
+    this.bbs = bbs;
   }
 
   /** @internal */
@@ -125,7 +119,7 @@ export class IndexPQFastScan extends IndexFlatCodes {
 
   /** @internal */
   override factoryString(): string | undefined {
-    return tokenOf(this.pq, this.blocks, false);
+    return tokenOf(this.pq, this.bbs, false);
   }
 
   /** @internal */
@@ -137,7 +131,7 @@ export class IndexPQFastScan extends IndexFlatCodes {
   protected override makeEmpty(backend: Backend): IndexPQFastScan {
     const { d, bbs, metric, implem, qbs, pq: { M } } = this;
     const copy = new IndexPQFastScan(d, M, NBITS, metric, { backend, bbs });
-    copyTraining(this.pq, copy.pq);
+    copyProduct(this.pq, copy.pq);
     return Object.assign(copy, { implem, qbs });
   }
 }
@@ -168,8 +162,8 @@ export class IndexIVFPQFastScan extends IndexIVFCodes {
   implem = 0;
   /** FAISS's sizes of groups of queries: kept for its files, no search here looks at it. */
   qbs2 = 0;
-  /** How files have the codes. @internal */
-  readonly blocks: CodeBlocks;
+  /** Codes of a block in files. */
+  readonly bbs: number;
 
   /**
    * An index without vectors.
@@ -197,20 +191,10 @@ export class IndexIVFPQFastScan extends IndexIVFCodes {
     options: IVFFastScanOptions = {},
   ) {
     const pq = fastQuantizer(d, M, nbits, options.backend ?? quantizer.backend);
-    const blocks = blocksOf(pq, options.bbs);
+    const bbs = checkBBS(options.bbs);
     super(quantizer, pq, nlist, metric, { ...options, byResidual: options.byResidual ?? false });
     this.pq = pq;
-    this.blocks = blocks;
-  }
-
-  /** As in FAISS. @internal */
-  protected override get scansWholeLists(): boolean {
-    return true;
-  }
-
-  /** Codes of a block in files. */
-  get bbs(): number {
-    return this.blocks.bbs;
+    this.bbs = bbs;
   }
 
   /** @internal */
@@ -220,7 +204,7 @@ export class IndexIVFPQFastScan extends IndexIVFCodes {
 
   /** @internal */
   protected override codeName(): string | undefined {
-    return tokenOf(this.pq, this.blocks, this.byResidual);
+    return tokenOf(this.pq, this.bbs, this.byResidual);
   }
 
   /** @internal */
@@ -238,7 +222,7 @@ export class IndexIVFPQFastScan extends IndexIVFCodes {
     const { d, nlist, metric, byResidual, bbs, implem, qbs2, pq: { M } } = this;
     const options = { byResidual, bbs };
     const copy = new IndexIVFPQFastScan(quantizer, d, nlist, M, NBITS, metric, options);
-    copyTraining(this.pq, copy.pq);
+    copyProduct(this.pq, copy.pq);
     return Object.assign(copy, { implem, qbs2 });
   }
 }

@@ -62,9 +62,9 @@ export class IndexFlat extends Index {
     return "Flat";
   }
 
-  /** Bytes that the vectors take. */
+  /** Bytes that the vectors take; those in a mapped file take none. */
   override memoryUsage(): number {
-    return this.ntotal * this.d * 4;
+    return this.store.mapped ? 0 : this.ntotal * this.d * 4;
   }
 
   /** Bytes of a vector. */

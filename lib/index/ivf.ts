@@ -4,7 +4,13 @@
  * @module
  */
 
-import type { InvertedLists, RangeNeighbors, RunInfo, StoreSearch } from "../backend/backend.ts";
+import type {
+  FileMap,
+  InvertedLists,
+  ListPlaces,
+  RangeNeighbors,
+  StoreSearch,
+} from "../backend/backend.ts";
 import { NotTrainedError } from "../errors.ts";
 import { type IdInput, toIds, toRows, type VectorInput } from "../matrix.ts";
 import { Metric } from "../metric.ts";
@@ -15,7 +21,7 @@ import { checkUpdatable, DirectMapType, isSequence } from "./direct_map.ts";
 import { IndexFlat } from "./flat.ts";
 import { type CheckedSearch, Index, type IndexOptions, type TrainOptions } from "./index.ts";
 import { joinLists, listBytes, splitLists } from "./ivf_encode.ts";
-import { cutProbes, limitSearch } from "./ivf_probes.ts";
+import { cutProbes, limitSearch, searchInParts } from "./ivf_probes.ts";
 import { searchByRank } from "./ivf_range.ts";
 import { checkNesting } from "./nesting.ts";
 import { addTime } from "./parts.ts";
@@ -82,6 +88,15 @@ export abstract class IndexIVF extends Index {
 
   /** The lists. @internal */
   abstract get store(): InvertedLists;
+
+  /** Takes the vectors of a mapped file into lists that have none. @internal */
+  takeLists(file: FileMap, places: ListPlaces): Promise<void> {
+    return this.write("take lists", () => {
+      this.store.map!(file, places);
+      this.total = this.store.count;
+      return Promise.resolve();
+    });
+  }
 
   /** Name of the codes in the lists, for {@linkcode factoryString}. @internal */
   protected abstract codeName(): string | undefined;
@@ -326,7 +341,7 @@ export abstract class IndexIVF extends Index {
     const quantizer = this.quantizer.factoryString();
     const code = this.codeName();
     if (quantizer === undefined || code === undefined) return undefined;
-    const graph = /^(HNSW\d+),Flat$/.exec(quantizer)?.[1];
+    const graph = /^((?:HNSW|NSG)\d+),Flat$/.exec(quantizer)?.[1];
     const coarse = quantizer === "Flat" ? "" : graph ? `_${graph}` : `(${quantizer})`;
     return `IVF${this.nlist}${coarse},${code}`;
   }
@@ -408,34 +423,15 @@ export abstract class IndexIVF extends Index {
     how: CheckedSearch,
   ): Promise<SearchResult> {
     const nprobe = this.#nprobe(how);
-    const rows = Math.ceil(PROBES_A_CALL / nprobe);
-    const queries = this.prepare(x);
-    const nq = queries.length / this.d;
     const { limit, search } = this.#limits(how);
-    if (nq <= rows) {
+    // In parts, so that the probes take little memory however many queries there are.
+    const step = Math.ceil(PROBES_A_CALL / nprobe) * this.d;
+    return await searchInParts(this.prepare(x), step, k, async (queries) => {
       const coarse = await this.#probes(queries, nprobe, how);
       const lists = this.#cut(coarse, k, limit);
       const found = await this.store.search(queries, lists, k, search);
       return new SearchResult(found.distances, found.labels, k, addTime(found.run, coarse.run));
-    }
-    // In parts, so that the probes take little memory however many queries there are.
-    const distances = new Float32Array(nq * k);
-    const labels = new BigInt64Array(nq * k);
-    let [scanned, recomputed] = [0, 0];
-    let before: RunInfo | undefined;
-    for (let from = 0;; from += rows) {
-      const part = queries.subarray(from * this.d, (from + rows) * this.d);
-      const coarse = await this.#probes(part, nprobe, how);
-      const found = await this.store.search(part, this.#cut(coarse, k, limit), k, search);
-      distances.set(found.distances, from * k);
-      labels.set(found.labels, from * k);
-      scanned += found.run.scanned;
-      recomputed += found.run.recomputed;
-      const run = before = addTime(addTime(found.run, coarse.run), before);
-      if (from + rows >= nq) {
-        return new SearchResult(distances, labels, k, { ...run, scanned, recomputed });
-      }
-    }
+    });
   }
 
   /** @internal */
@@ -460,7 +456,8 @@ export abstract class IndexIVF extends Index {
   /** How much is looked at, and what of that the store is told. */
   #limits(how: CheckedSearch): { limit: StoreSearch; search: StoreSearch } {
     const limit = limitSearch(this.storeSearch(how), how, this.maxCodes);
-    return { limit, search: this.scansWholeLists ? { ...limit, maxCodes: 0 } : limit };
+    if (!limit.maxCodes || !this.scansWholeLists) return { limit, search: limit };
+    return { limit, search: { ...limit, maxCodes: 0 } };
   }
 
   /** The lists that queries look at. */

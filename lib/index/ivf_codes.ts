@@ -101,6 +101,12 @@ export abstract class IndexIVFCodes extends IndexIVF {
     return this.codec.spec;
   }
 
+  /** Blocks of codes are looked at as a whole, as in FAISS. @internal */
+  protected override get scansWholeLists(): boolean {
+    const spec = this.storeSpec();
+    return super.scansWholeLists || "inBlocks" in spec && spec.inBlocks === true;
+  }
+
   /** What codes are taken from, where they are residuals. @internal */
   protected residual(): { centroids: Float32Array } | undefined {
     if (!this.byResidual) return undefined;
@@ -117,9 +123,10 @@ export abstract class IndexIVFCodes extends IndexIVF {
     return { ...super.parameters(), byResidual: this.byResidual };
   }
 
-  /** Bytes that codes, ids and centroids take. */
+  /** Bytes that codes, ids and centroids take; those in a mapped file take none. */
   override memoryUsage(): number {
-    return this.total * (this.codec.codeSize + 8) + this.quantizer.memoryUsage();
+    const lists = this.#store?.mapped ? 0 : this.total * (this.codec.codeSize + 8);
+    return lists + this.quantizer.memoryUsage();
   }
 
   /** @internal */

@@ -102,9 +102,10 @@ export class IndexIVFFlat extends IndexIVF {
     return "Flat";
   }
 
-  /** Bytes that vectors, ids and centroids take. */
+  /** Bytes that vectors, ids and centroids take; those in a mapped file take none. */
   override memoryUsage(): number {
-    return this.#store.count * (this.d * 4 + 8) + this.quantizer.memoryUsage();
+    const lists = this.#store.mapped ? 0 : this.#store.count * (this.d * 4 + 8);
+    return lists + this.quantizer.memoryUsage();
   }
 
   /** @internal */
@@ -174,11 +175,16 @@ export class IndexIVFFlat extends IndexIVF {
   override async renumber(newId: (id: bigint) => bigint): Promise<void> {
     await this.write("renumber", async () => {
       const store = this.backend.createIVF(this.d, this.nlist);
-      for (let list = 0; list < this.nlist; list++) {
-        const { x, ids: old } = this.#store.list(list);
-        if (old.length === 0) continue;
-        const ids = old.map(newId);
-        await store.add(x, ids.map((id) => id < 0n ? -1n : BigInt(list)), ids);
+      try {
+        for (let list = 0; list < this.nlist; list++) {
+          const { x, ids: old } = this.#store.list(list);
+          if (old.length === 0) continue;
+          const ids = old.map(newId);
+          await store.add(x, ids.map((id) => id < 0n ? -1n : BigInt(list)), ids);
+        }
+      } catch (error) {
+        store[Symbol.dispose]();
+        throw error;
       }
       this.#store[Symbol.dispose]();
       this.#store = store;

@@ -5,7 +5,9 @@
  */
 
 import type { StoreSearch } from "../backend/backend.ts";
+import { SearchResult } from "../result.ts";
 import type { CheckedSearch } from "./index.ts";
+import { joinSearches } from "./parts.ts";
 
 /**
  * A search that looks at so many vectors, and gives locations where it was asked for them.
@@ -24,6 +26,33 @@ export function limitSearch(
   // As many as no index holds are all.
   const limit = most < 2 ** 32 ? most : 0;
   return { ...search, maxCodes: limit, ensureTopkFull: params.ensureTopkFull, locations };
+}
+
+/**
+ * A search of many queries, some at a time.
+ *
+ * @param step Numbers of the queries that are searched at once.
+ */
+export async function searchInParts(
+  queries: Float32Array,
+  step: number,
+  k: number,
+  search: (queries: Float32Array) => Promise<SearchResult>,
+): Promise<SearchResult> {
+  if (queries.length <= step) return await search(queries);
+  const parts: SearchResult[] = [];
+  for (let from = 0; from < queries.length; from += step) {
+    parts.push(await search(queries.subarray(from, from + step)));
+  }
+  const total = parts.reduce((sum, { labels }) => sum + labels.length, 0);
+  const [distances, labels] = [new Float32Array(total), new BigInt64Array(total)];
+  let at = 0;
+  for (const part of parts) {
+    distances.set(part.distances, at);
+    labels.set(part.labels, at);
+    at += part.labels.length;
+  }
+  return new SearchResult(distances, labels, k, joinSearches(parts.map(({ run }) => run)));
 }
 
 /**

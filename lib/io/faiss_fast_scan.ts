@@ -1,4 +1,4 @@
-import { isBlockSize } from "../codec/code_blocks.ts";
+import { CodeBlocks, isBlockSize } from "../codec/code_blocks.ts";
 import { IndexIVFPQFastScan, IndexPQFastScan } from "../index/fast_scan.ts";
 import type { ByteReader } from "./byte_reader.ts";
 import type { ByteWriter } from "./byte_writer.ts";
@@ -18,6 +18,11 @@ const NBITS = 4;
 
 function even(M: number): number {
   return M + M % 2;
+}
+
+/** The layout of an index's codes in files. */
+function blocksOf({ pq: { M }, bbs }: IndexPQFastScan | IndexIVFPQFastScan): CodeBlocks {
+  return new CodeBlocks(M, bbs);
 }
 
 async function readBBS(reader: ByteReader): Promise<number> {
@@ -68,7 +73,7 @@ export async function readPQFastScan({ reader, backend }: Place): Promise<IndexP
   const index = stack.use(new IndexPQFastScan(d, M, NBITS, metric, { backend, bbs }));
   Object.assign(index, { implem, qbs });
   if (isTrained) index.pq.restore(centroids);
-  await readBlockCodes(reader, index, index.blocks, ntotal);
+  await readBlockCodes(reader, index, blocksOf(index), ntotal);
   stack.move();
   return index;
 }
@@ -101,14 +106,14 @@ export async function readIVFPQFastScan(place: Place): Promise<IndexIVFPQFastSca
   );
   Object.assign(index, { implem, qbs2 });
   if (isTrained) index.pq.restore(centroids);
-  await readBlockLists(reader, index, index.blocks, header);
+  await readBlockLists(reader, index, blocksOf(index), header);
   stack.move();
   return index;
 }
 
 /** Writes an {@linkcode IndexPQFastScan}. */
 export async function writePQFastScan(writer: ByteWriter, index: IndexPQFastScan): Promise<void> {
-  const { blocks, bbs, ntotal } = index;
+  const { bbs, ntotal } = index;
   await writeHeader(writer, "IPfs", index);
   await writeProduct(writer, index.pq);
   await writer.i32(index.implem);
@@ -116,7 +121,7 @@ export async function writePQFastScan(writer: ByteWriter, index: IndexPQFastScan
   await writer.i32(index.qbs);
   await writer.u64(Math.ceil(ntotal / bbs) * bbs);
   await writer.u64(even(index.pq.M));
-  await writeBlockCodes(writer, index, blocks);
+  await writeBlockCodes(writer, index, blocksOf(index));
 }
 
 /** Writes an {@linkcode IndexIVFPQFastScan}. */
@@ -132,5 +137,5 @@ export async function writeIVFPQFastScan(
   await writer.i32(index.implem);
   await writer.u64(index.qbs2);
   await writeProduct(writer, index.pq);
-  await writeBlockLists(writer, index, index.blocks);
+  await writeBlockLists(writer, index, blocksOf(index));
 }

@@ -10,7 +10,15 @@ import { library, type Symbols } from "../../../ffi/library.ts";
 import { searchRecord } from "../../../ffi/record.ts";
 import type { DirectMapType } from "../../index/direct_map.ts";
 import type { IDSelector } from "../../selector.ts";
-import type { InvertedLists, Neighbors, RangeNeighbors, StoreSearch } from "../backend.ts";
+import type {
+  FileMap,
+  InvertedLists,
+  ListPlaces,
+  Neighbors,
+  RangeNeighbors,
+  StoreSearch,
+} from "../backend.ts";
+import { CpuFileMap } from "./map.ts";
 import { runInfo } from "./native.ts";
 import { takeRange } from "./range.ts";
 import { createFilter, createSelector } from "./selector.ts";
@@ -30,6 +38,7 @@ function callsOf(prefix: Prefix) {
   const { symbols }: { symbols: Symbols } = library();
   return {
     sizes: symbols[`${prefix}_sizes`],
+    map: symbols[`${prefix}_map`],
     locate: symbols[`${prefix}_locate`],
     ids: symbols[`${prefix}_ids`],
     keep_map: symbols[`${prefix}_keep_map`],
@@ -56,6 +65,8 @@ export abstract class CpuLists implements InvertedLists {
   readonly nlist: number;
   /** The native lists. */
   protected readonly handle: NativeHandle;
+  /** Whether all rows are in a file; a change ends it. */
+  mapped = false;
   readonly #calls: ReturnType<typeof callsOf>;
   readonly #cost: ListCost;
   #count = 0;
@@ -75,6 +86,11 @@ export abstract class CpuLists implements InvertedLists {
     return this.#count;
   }
 
+  /** The native lists, for calls that are not of all lists. */
+  get object(): number {
+    return this.handle.object;
+  }
+
   sizes(): Float64Array {
     const sizes = new Float64Array(this.nlist);
     invoke((call) => this.#calls.sizes(this.handle.object, sizes, call));
@@ -89,6 +105,15 @@ export abstract class CpuLists implements InvertedLists {
       throw new RangeError(`Cannot read list ${list}: there are ${this.nlist}`);
     }
     return size;
+  }
+
+  map(file: FileMap, { sizes, rows, ids }: ListPlaces): void {
+    for (const array of [sizes, rows, ids]) checkLength(array, this.nlist, "the lists' places");
+    const { object } = this.handle;
+    const map = CpuFileMap.objectOf(file);
+    invoke((call) => this.#calls.map(object, map, sizes, rows, ids, call));
+    this.recount();
+    this.mapped = this.#count > 0;
   }
 
   locate(ids: BigInt64Array): BigInt64Array {
@@ -214,6 +239,7 @@ export abstract class CpuLists implements InvertedLists {
   /** Counts after a change. */
   protected recount(): void {
     this.#sizes = undefined;
+    this.mapped = false;
     this.#count = this.sizes().reduce((sum, size) => sum + size, 0);
   }
 

@@ -11,6 +11,8 @@ export interface Block {
   count: number;
   /** The id of a row. */
   id: (row: number) => bigint;
+  /** Where the metric of the search does not say it: how far rows are from a query. */
+  compare?: (query: Float32Array) => (row: number) => number;
 }
 
 /** The blocks that a query looks at. */
@@ -123,11 +125,13 @@ function* scan(
   const distance = distanceOf(how.metric, how.metricArg, d);
   let scanned = 0;
   let steps = 0;
-  for (const { x, count, id } of blocks(query)) {
+  for (const { x, count, id, compare } of blocks(query)) {
+    const pair = compare?.(queries.subarray(query * d, (query + 1) * d)) ??
+      ((row: number) => distance(queries, query, x, row));
     for (let row = 0; row < count; row++) {
       if (++steps % PAIRS_A_STEP === 0) yield;
       if (how.selector && !how.selector.isMember(id(row))) continue;
-      visit(Math.fround(distance(queries, query, x, row)), id, row);
+      visit(Math.fround(pair(row)), id, row);
       scanned++;
     }
   }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu_additive.h"
 #include "cpu_codec.h"
 #include "cpu_kernels.h"
 
@@ -25,6 +26,12 @@ static float exact_key(const cpu_scan *scan, uint64_t query, uint64_t location, 
   const float *row = rows_of(source, location, &at);
   if (source->codec) {
     const float *centroid = source->centroids ? source->centroids + (location >> 32) * source->d : NULL;
+    const cpu_additive *additive = source->codec->additive;
+    if (additive && source->metric == CPU_L2 && cpu_norm_is_coded(additive->norm)) {
+      const float *queried = scan->queries + query * source->d;
+      const uint8_t *code = (const uint8_t *)row + at * source->codec->code_size;
+      return (float)cpu_additive_key(scan->kernels, additive, queried, code, centroid, room);
+    }
     cpu_codec_decode_at(scan->kernels, source->codec, (const uint8_t *)row, at, centroid, room);
     row = room;
   } else {
@@ -34,6 +41,9 @@ static float exact_key(const cpu_scan *scan, uint64_t query, uint64_t location, 
       scan->kernels->pair(source->metric, source->metric_arg, scan->queries + query * source->d, row, source->d);
   return (float)(cpu_is_similarity(source->metric) ? -value : value);
 }
+
+// Whether the keys of candidates are exact already.
+static bool is_final(const cpu_source *source) { return source->codec && source->codec->rabitq; }
 
 static size_t room_of(const cpu_source *source) { return source->codec ? source->d * sizeof(float) : 0; }
 
@@ -158,7 +168,8 @@ static void resolve(const cpu_scan *scan, uint64_t query, cpu_collector *c) {
   uint64_t held = 0;
   for (uint64_t i = 0; i < c->count; i++) {
     uint64_t location = c->location[i];
-    result item = {exact_key(scan, query, location, room), id_at(&scan->source, location), location};
+    float key = is_final(&scan->source) ? c->lower[i] : exact_key(scan, query, location, room);
+    result item = {key, id_at(&scan->source, location), location};
     c->recomputed++;
     c->resolved++;
     if (!(item.key < FLT_MAX)) continue;
@@ -233,6 +244,13 @@ void cpu_collector_push(const cpu_scan *scan, uint64_t query, const cpu_candidat
   __atomic_store_n(&c->lock, 0, __ATOMIC_RELEASE);
 }
 
+void cpu_collector_lower(const cpu_scan *scan, uint64_t query, float bound) {
+  cpu_collector *c = &scan->collectors[query];
+  while (__atomic_exchange_n(&c->lock, 1, __ATOMIC_ACQUIRE)) cpu_pause();
+  if (bound < c->bound) c->bound = bound;
+  __atomic_store_n(&c->lock, 0, __ATOMIC_RELEASE);
+}
+
 void cpu_collector_guess(const cpu_scan *scan, uint64_t query, uint64_t k, uint64_t capacity) {
   cpu_collector *c = &scan->collectors[query];
   tighten(scan->kernels, c, 0);
@@ -255,6 +273,7 @@ static void check_hope(const cpu_scan *scan, uint64_t query, cpu_collector *c) {
 static void prefetch_row(const cpu_source *source, uint64_t location) {
   uint64_t at;
   const char *row = rows_of(source, location, &at);
+  if (source->segments) __builtin_prefetch(source->segments[location >> 32].ids + at);
   size_t bytes = source->codec ? source->codec->code_size : source->d * sizeof(float);
   if (source->codec && source->codec->layout.parts) {
     // A code is spread over its block.
@@ -281,7 +300,7 @@ static result *compute_exact(const cpu_scan *scan, uint64_t query, cpu_collector
   for (uint64_t i = 0; i < c->count; i++) {
     if (i + ahead < c->count) prefetch_row(&scan->source, c->location[i + ahead]);
     uint64_t location = c->location[i];
-    float key = exact_key(scan, query, location, room);
+    float key = is_final(&scan->source) ? c->lower[i] : exact_key(scan, query, location, room);
     c->recomputed++;
     if (!(key < (c->k == 0 ? c->bound : FLT_MAX))) continue;
     results[kept++] = (result){key, id_at(&scan->source, location), location};

@@ -63,7 +63,14 @@ void cpu_fast_decode(const cpu_pq *pq, const uint8_t *blocks, uint64_t at, const
   const float *centroids = pq->centroids;
   for (uint32_t m = 0; m < pq->m; m++, centroids += (size_t)pq->ksub * pq->dsub) {
     const float *found = centroids + (size_t)cpu_fast_number(block, at % CPU_FAST_BLOCK, m) * pq->dsub;
-    for (uint32_t c = 0; c < pq->dsub; c++) *x++ = centroid ? found[c] + *centroid++ : found[c];
+    // Of eight numbers, the copy is one vector.
+    if (pq->dsub == 8)
+      memcpy(x, found, 8 * sizeof(float));
+    else
+      memcpy(x, found, pq->dsub * sizeof(float));
+    if (centroid)
+      for (uint32_t c = 0; c < pq->dsub; c++) x[c] += *centroid++;
+    x += pq->dsub;
   }
 }
 

@@ -9,6 +9,8 @@
 // Whole steps that bytes divide what is left below the bound in; a part's entry takes at most 255.
 #define NARROW_STEPS 252.0
 #define WIDE_STEPS 64.0  // a part
+// Results up to which a query's bound is kept as low as it can be; collectors lower theirs once they are full.
+#define MOST_BEST 128
 
 typedef struct fast_query {
   pq_query q;
@@ -20,6 +22,8 @@ typedef struct fast_query {
   double limit;         // on sums of entries
   double most;          // on sums of bytes; below 0: nothing can be near
   bool plain;           // without bytes: numbers are out of their range
+  uint32_t k;           // results to keep `best` of; 0: none
+  float best[MOST_BEST];  // the least upper ends of what was found, in order
 } fast_query;
 
 typedef struct fast_scan {
@@ -46,10 +50,53 @@ size_t cpu_fast_scratch(const cpu_pq *pq) {
 
 static float entry_sum(const cpu_pq *pq, const float *tables, const uint8_t *block, uint32_t i) {
   const uint8_t *byte = block + cpu_fast_lane(i & 15);
-  uint32_t shift = i & 16 ? 4 : 0;
-  float sum = 0;
-  for (uint32_t m = 0; m < pq->m; m++, byte += 16, tables += 16) sum += tables[*byte >> shift & 15];
-  return sum;
+  uint32_t shift = i & 16 ? 4 : 0, m = 0;
+  // Four sums, so that additions do not wait for one another.
+  float sums[4] = {0};
+  for (; m + 4 <= pq->m; m += 4, byte += 64, tables += 64)
+    for (uint32_t j = 0; j < 4; j++) sums[j] += tables[16 * j + (byte[16 * j] >> shift & 15)];
+  for (; m < pq->m; m++, byte += 16, tables += 16) sums[0] += tables[*byte >> shift & 15];
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
+// The lower of the bounds that the collector and the query itself know.
+static float lowest_bound(const fast_query *f) {
+  float bound = load_bound(f->q.scan->collectors + f->q.number), own = f->k ? f->best[f->k - 1] : INFINITY;
+  return own < bound ? own : bound;
+}
+
+// Drops what was found before the bound came down.
+static void drop_far(fast_query *f) {
+  float bound = f->best[f->k - 1];
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < f->q.count; i++) {
+    f->q.found[kept] = f->q.found[i];
+    kept += !(f->q.found[i].lower > bound);
+  }
+  f->q.count = kept;
+}
+
+// Where results are few, the collector gets what is left in the end.
+static void hand_over(fast_query *f, bool is_end) {
+  if (f->k && !is_end) return;
+  if (f->k) drop_far(f);
+  flush(&f->q);
+  if (f->k && f->best[f->k - 1] < FLT_MAX) cpu_collector_lower(f->q.scan, f->q.number, f->best[f->k - 1]);
+}
+
+// What adds up to `sum` may be near; the bound follows at once where results are few.
+static void take(fast_query *f, uint64_t location, float sum) {
+  if (f->k && f->q.count == PQ_FOUND) {
+    drop_far(f);
+    if (f->q.count > PQ_FOUND / 2) hand_over(f, true);
+  }
+  find(&f->q, location, sum);
+  float upper = f->q.found[f->q.count - 1].upper;
+  if (f->k == 0 || !(upper < f->best[f->k - 1])) return;
+  uint64_t at = f->q.scan->kernels->count_within(f->best, f->k, upper);
+  memmove(f->best + at + 1, f->best + at, (f->k - 1 - at) * sizeof(float));
+  f->best[at] = upper;
+  if (f->best[f->k - 1] < FLT_MAX) f->limit = fmin(f->limit, sum_limit(&f->q, f->best[f->k - 1]));
 }
 
 static inline bool is_chosen(const cpu_fast_part *part, uint64_t row) {
@@ -60,19 +107,23 @@ static inline bool is_chosen(const cpu_fast_part *part, uint64_t row) {
 static void scan_entries(fast_scan *s, fast_query *f, const cpu_fast_part *part, uint64_t block) {
   const cpu_pq *pq = s->pq;
   uint64_t row = block * CPU_FAST_BLOCK, held = part->n - row < PAIR ? part->n - row : PAIR;
-  const uint8_t *blocks = part->blocks + block * s->stride;
-  memset(s->columns, 0, (size_t)pq->m * PAIR);
-  for (uint32_t i = 0; i < held; i++) {
-    const uint8_t *from = blocks + i / CPU_FAST_BLOCK * s->stride;
-    for (uint32_t m = 0; m < pq->m; m++) s->columns[(size_t)m * PAIR + i] = (uint8_t)cpu_fast_number(from, i & 31, m);
+  const uint8_t *first = part->blocks + block * s->stride, *second = held > CPU_FAST_BLOCK ? first + s->stride : first;
+  for (uint32_t m = 0; m < pq->m; m++) {
+    uint8_t *column = s->columns + (size_t)m * PAIR;
+    for (uint32_t i = 0; i < 16; i++) column[i] = first[16 * m + i] & 15;
+    for (uint32_t i = 0; i < 16; i++) column[16 + i] = first[16 * m + i] >> 4;
+    for (uint32_t i = 0; i < 16; i++) column[32 + i] = second[16 * m + i] & 15;
+    for (uint32_t i = 0; i < 16; i++) column[48 + i] = second[16 * m + i] >> 4;
   }
-  double bound = load_bound(s->scan->collectors + f->q.number);
+  double bound = lowest_bound(f);
   float sums[PAIR], limit = (float)fmin(sum_limit(&f->q, bound) * (1 + 4 * HALF_ULP), INFINITY);
   s->pq_kernels.sums(pq, f->q.tables, s->columns, sums);
   // A NaN passes, and is looked at exactly.
-  for (uint32_t i = 0; i < held; i++)
-    if (!(sums[i] > limit) && is_chosen(part, row + i)) find(&f->q, part->first + row + i, sums[i]);
-  flush(&f->q);
+  for (uint32_t bit = 0; bit < (held > CPU_FAST_BLOCK ? PAIR : CPU_FAST_BLOCK); bit++) {
+    uint64_t at = row + (bit & 32) + cpu_fast_code(bit & 31);
+    if (!(sums[bit] > limit) && is_chosen(part, at)) take(f, part->first + at, sums[bit]);
+  }
+  hand_over(f, false);
 }
 
 // Makes a query's tables for codes of vectors less `centroid`.
@@ -88,7 +139,7 @@ static void begin_tables(fast_scan *s, fast_query *f, const float *centroid) {
 
 // Takes over the collector's bound. Bytes are rounded again once what is left below it is half of what it was.
 static void refresh(fast_scan *s, fast_query *f) {
-  float bound = load_bound(s->scan->collectors + f->q.number);
+  float bound = lowest_bound(f);
   if (bound == f->bound || f->plain) return;
   f->bound = bound;
   f->limit = sum_limit(&f->q, bound);
@@ -113,7 +164,7 @@ static void look_at(fast_scan *s, fast_query *f, const cpu_fast_part *part, uint
   uint64_t row = block * CPU_FAST_BLOCK + i;
   if (!is_chosen(part, row)) return;
   float sum = entry_sum(s->pq, f->q.tables, part->blocks + block * s->stride, i);
-  if (!(sum > f->limit)) find(&f->q, part->first + row, sum);
+  if (!(sum > f->limit)) take(f, part->first + row, sum);
 }
 
 static void filter_narrow(fast_scan *s, fast_query *const *active, uint32_t nq, const cpu_fast_part *part,
@@ -135,7 +186,7 @@ static void filter_narrow(fast_scan *s, fast_query *const *active, uint32_t nq, 
         look_at(s, active[q], part, block + found[h].block + bit / 32, cpu_fast_code(bit & 31));
       }
     }
-    if (counts[q]) flush(&active[q]->q);
+    if (counts[q]) hand_over(active[q], false);
   }
 }
 
@@ -144,7 +195,7 @@ static void filter_wide(fast_scan *s, fast_query *f, const cpu_fast_part *part, 
   uint32_t most = (uint32_t)f->most;
   for (uint32_t i = 0; i < count * CPU_FAST_BLOCK; i++)
     if (s->sums[i] <= most) look_at(s, f, part, block + i / CPU_FAST_BLOCK, i % CPU_FAST_BLOCK);
-  flush(&f->q);
+  hand_over(f, false);
 }
 
 static bool has_chosen(const cpu_fast_part *part, uint64_t row, uint32_t count) {
@@ -181,9 +232,8 @@ static void scan_part(fast_scan *s, uint32_t nq, const cpu_fast_part *part) {
   fast_query *queries[CPU_FAST_QUERIES];
   for (uint32_t q = 0; q < nq; q++) {
     fast_query *f = queries[q] = &s->queries[q];
-    const cpu_collector *collector = s->scan->collectors + f->q.number;
     uint64_t start = 0;
-    for (; start < blocks && !(load_bound(collector) < FLT_MAX); start += 2)
+    for (; start < blocks && !(lowest_bound(f) < FLT_MAX); start += 2)
       if (has_chosen(part, start * CPU_FAST_BLOCK, PAIR)) scan_entries(s, f, part, start);
     starts[q] = start < blocks ? start : blocks;
     latest = starts[q] > latest ? starts[q] : latest;
@@ -194,8 +244,11 @@ static void scan_part(fast_scan *s, uint32_t nq, const cpu_fast_part *part) {
 
 void cpu_fast_scan(const cpu_scan *scan, const cpu_pq *pq, const uint32_t *numbers, uint32_t nq,
                    const cpu_fast_part *parts, uint32_t count, float *scratch) {
-  fast_scan s = {.scan = scan, .pq = pq, .kernels = cpu_fast_table(scan->kernels)};
+  fast_scan s;
   bool inner = scan->source.metric == CPU_INNER_PRODUCT;
+  s.scan = scan;
+  s.pq = pq;
+  s.kernels = cpu_fast_table(scan->kernels);
   s.pq_kernels = cpu_pq_kernels_of(scan->kernels);
   s.stride = CPU_FAST_BLOCK * cpu_fast_half(pq->m);
   s.narrow = pq->m <= CPU_FAST_NARROW;
@@ -206,6 +259,9 @@ void cpu_fast_scan(const cpu_scan *scan, const cpu_pq *pq, const uint32_t *numbe
     f->q.inner = inner;
     f->q.number = numbers[q];
     f->q.count = 0;
+    uint64_t k = scan->collectors[numbers[q]].k;
+    f->k = k <= MOST_BEST ? (uint32_t)k : 0;
+    for (uint32_t i = 0; i < f->k; i++) f->best[i] = INFINITY;
     f->q.tables = scratch;
     f->bytes = (uint8_t *)(scratch + (size_t)pq->m * 16);
     f->least = scratch + (size_t)pq->m * 16 + cpu_fast_table_bytes(pq->m) / sizeof(float);
@@ -229,4 +285,5 @@ void cpu_fast_scan(const cpu_scan *scan, const cpu_pq *pq, const uint32_t *numbe
     }
     scan_part(&s, nq, &parts[p]);
   }
+  for (uint32_t q = 0; q < nq; q++) hand_over(&s.queries[q], true);
 }

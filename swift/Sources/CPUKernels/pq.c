@@ -100,6 +100,25 @@ void cpu_pq_decode(const cpu_pq *pq, const uint8_t *codes, uint64_t n, const flo
   }
 }
 
+void cpu_pq_sums(const cpu_pq *pq, const float *tables, const uint8_t *codes, const uint32_t *nodes, uint32_t n,
+                 float *sums) {
+  for (uint32_t i = 0; i < n; i++) {
+    const uint8_t *code = codes + nodes[i] * pq->code_size;
+    const float *table = tables;
+    float even = 0, odd = 0;  // two sums, for one waits for itself
+    uint32_t part = 0;
+    if (pq->nbits == 8) {
+      for (; part + 2 <= pq->m; part += 2, table += 2 * (size_t)pq->stride)
+        even += table[code[part]], odd += table[pq->stride + code[part + 1]];
+      if (part < pq->m) even += table[code[part]];
+    } else {
+      for (; part < pq->m; part++, table += pq->stride)
+        even += table[read_index(code, pq->code_size, part * pq->nbits, pq->nbits)];
+    }
+    sums[i] = even + odd;
+  }
+}
+
 static size_t block_bytes(const cpu_pq *pq) { return (size_t)pq->m * CPU_PQ_BLOCK * (pq->nbits > 8 ? 2 : 1); }
 
 size_t cpu_pq_chunk_bytes(const cpu_pq *pq, uint64_t n) {

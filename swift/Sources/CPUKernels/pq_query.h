@@ -36,16 +36,16 @@ typedef struct pq_query {
 
 static inline double half_width(const pq_query *q, double key) {
   if (q->inner) return q->rest + 2 * HALF_ULP * fabs(key);
-  double positive = key > 0 ? key : 0;
-  return q->rounding * positive + 2 * q->apart * sqrt(positive) + q->rest;
+  double positive = key > 0 ? key : 0, apart = q->apart == 0 ? 0 : 2 * q->apart * sqrt(positive);
+  return q->rounding * positive + apart + q->rest;
 }
 
 // The largest sum of entries whose key may be within the bound.
 static inline double sum_limit(const pq_query *q, double bound) {
   if (q->inner) return bound - q->base + q->rest + 4 * HALF_ULP * (fabs(bound) + fabs(q->base));
   if (q->rounding > 0.01) return INFINITY;
-  double positive = bound > 0 ? bound : 0;
-  return positive * (1 + 4 * q->rounding) + 4 * q->apart * sqrt(positive) + 16 * q->rest;
+  double positive = bound > 0 ? bound : 0, apart = q->apart == 0 ? 0 : 4 * q->apart * sqrt(positive);
+  return positive * (1 + 4 * q->rounding) + apart + 16 * q->rest;
 }
 
 static inline void flush(pq_query *q) {

@@ -67,12 +67,13 @@ static uint32_t scan_filtered(pq_query *q, const cpu_pq_kernels *kernels, const 
   return n - from;
 }
 
-static void scan_query(pq_query *q, const cpu_pq_kernels *kernels, const cpu_pq_chunk *chunk, float *least,
-                       uint8_t *bytes) {
+// terms: of each code beside its entries, or NULL.
+static void scan_query(pq_query *q, const cpu_pq_kernels *kernels, const cpu_pq_chunk *chunk, const float *terms,
+                       float *least, uint8_t *bytes) {
   const cpu_pq *pq = q->pq;
   uint32_t n = chunk->n;
   const cpu_collector *collector = &q->scan->collectors[q->number];
-  bool filters = kernels->filter && pq->nbits <= 8 && pq->m <= CPU_PQ_MAX_BYTES;
+  bool filters = kernels->filter && pq->nbits <= 8 && pq->m <= CPU_PQ_MAX_BYTES && !terms;
   size_t block_bytes = cpu_pq_chunk_bytes(pq, 1);
   for (uint32_t from = 0; from < n;) {
     float bound = load_bound(collector);
@@ -85,6 +86,7 @@ static void scan_query(pq_query *q, const cpu_pq_kernels *kernels, const cpu_pq_
     uint32_t held = n - from < CPU_PQ_BLOCK ? n - from : CPU_PQ_BLOCK;
     float sums[CPU_PQ_BLOCK], limit = (float)fmin(sum_limit(q, bound) * (1 + 4 * HALF_ULP), INFINITY);
     kernels->sums(pq, q->tables, (const uint8_t *)chunk->blocks + from / CPU_PQ_BLOCK * block_bytes, sums);
+    for (uint32_t i = 0; terms && i < held; i++) sums[i] += terms[from + i];
     // A NaN passes, and is looked at exactly.
     for (uint32_t i = 0; i < held; i++)
       if (!(sums[i] > limit)) find(q, location_of(chunk, from + i), sums[i]);
@@ -111,6 +113,16 @@ void cpu_pq_scan(const cpu_scan *scan, const cpu_pq *pq, const uint32_t *index, 
       begin_keys(q, chunk->centroid, compared + i * pq->d);
     }
     kernels.tables(pq, inner, rows, compared, scratch);
-    for (uint32_t i = 0; i < rows; i++) scan_query(&queries[i], &kernels, chunk, least, bytes);
+    for (uint32_t i = 0; i < rows; i++) scan_query(&queries[i], &kernels, chunk, NULL, least, bytes);
   }
+}
+
+void cpu_table_scan(const cpu_scan *scan, const cpu_pq *pq, uint64_t number, const cpu_pq_chunk *chunk, float *tables,
+                    const float *terms, double base, double lost) {
+  cpu_pq_kernels kernels = cpu_pq_kernels_of(scan->kernels);
+  pq_query q = {.scan = scan, .pq = pq, .number = number, .inner = true, .tables = tables};
+  q.base = base, q.rest = lost;
+  // As cpu_pq_scan places them.
+  float *least = tables + (size_t)pq->m * pq->stride + pq->d;
+  scan_query(&q, &kernels, chunk, terms, least, (uint8_t *)(least + pq->m));
 }

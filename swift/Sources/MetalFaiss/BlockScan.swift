@@ -16,6 +16,7 @@ struct BlockScan {
   private let probes: UnsafePointer<Int64>
   private let nprobe: Int
   private let nlist: Int
+  private let segments: UnsafePointer<cpu_segment>?
 
   /// Bytes of blocks that meet all queries of an item: a part of a second-level cache.
   private static let partBytes = 256 << 10
@@ -27,6 +28,7 @@ struct BlockScan {
   init(_ scan: CodeScan, _ probes: UnsafePointer<Int64>, _ nprobe: Int, _ nlist: Int) {
     self.scan = scan
     search = scan.search
+    segments = scan.segments
     self.probes = probes
     self.nprobe = nprobe
     self.nlist = nlist
@@ -80,7 +82,7 @@ struct BlockScan {
     for query in 0..<search.count {
       var (first, held) = (0, 0)
       for p in 0..<nprobe where probe(query, p) >= 0 {
-        let count = scan.rowsOf(probe(query, p)).count
+        let count = rowsOf(probe(query, p)).count
         work += count
         held += count
         // Alone, a query's lists are shared out.
@@ -92,6 +94,14 @@ struct BlockScan {
       if first < nprobe { items.append(Item(queries: query..<query + 1, probes: first..<nprobe, rows: 0..<Int.max)) }
     }
     return (items, work)
+  }
+
+  /// Codes of a list, without a call where there are many lists.
+  private func rowsOf(_ list: Int) -> CodeScan.Rows {
+    guard let segments else { return scan.rowsOf(list) }
+    let held = segments[list]
+    return CodeScan.Rows(
+      codes: UnsafeRawPointer(held.rows).assumingMemoryBound(to: UInt8.self), ids: held.ids, count: Int(held.count))
   }
 
   private func probe(_ query: Int, _ p: Int) -> Int { Int(probes[(search.first + query) * nprobe + p]) }
@@ -150,7 +160,7 @@ struct BlockScan {
   }
 
   private func part(_ list: Int, _ rows: Range<Int>, _ chosen: ChosenCodes?) -> cpu_fast_part? {
-    let held = scan.rowsOf(list)
+    let held = rowsOf(list)
     let range = rows.clamped(to: 0..<held.count)
     if range.isEmpty { return nil }
     var words: UnsafePointer<UInt64>?

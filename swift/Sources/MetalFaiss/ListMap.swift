@@ -8,13 +8,13 @@ extension ListStore {
   /// Keeps the map from now on, or no longer.
   func keepMap(_ kind: MapKind) {
     keeps = kind
-    if kind == .none { map = nil } else { remap() }
+    if kind == .none { idMap = nil } else { remap() }
   }
 
   /// Makes the map anew where it is kept; without memory for it the next question tries again.
   func remap() {
-    guard keeps != .none, map == nil else { return }
-    map = try? makeMap()
+    guard keeps != .none, idMap == nil else { return }
+    idMap = try? makeMap()
   }
 
   private func makeMap() throws -> IdMap {
@@ -27,22 +27,22 @@ extension ListStore {
 
   /// After rows were added at the end of a list.
   func note(_ list: Int, from: Int) {
-    guard let map else { return }
+    guard let map = idMap else { return }
     guard keeps != .none else {
-      self.map = nil
+      self.idMap = nil
       return
     }
     do {
       for i in from..<lists[list].count { try map.insert(lists[list].ids.start[i], Int64(list) << 32 | Int64(i)) }
-    } catch { self.map = nil }
+    } catch { self.idMap = nil }
   }
 
   private func currentMap() throws -> IdMap {
-    mapLock.acquire()
-    defer { mapLock.release() }
-    if let map { return map }
+    idMapLock.acquire()
+    defer { idMapLock.release() }
+    if let idMap { return idMap }
     let made = try makeMap()
-    map = made
+    idMap = made
     return made
   }
 
@@ -76,18 +76,29 @@ extension ListStore {
     try map.insert(id, Int64(list) << 32 | Int64(count))
   }
 
+  /// Copies the lists of a file that hold ids, before they change.
+  private func own(_ ids: [Int64], _ places: IdMap) throws {
+    guard let map else { return }
+    for id in ids {
+      let location = places.find(id)
+      if location >= 0 { try own(Int(location >> 32)) }
+    }
+    try map.check()
+  }
+
   private var total: Int { lists.reduce(0) { $0 + $1.count } }
 
   /// Removes rows by their ids; nil where ids repeat, so that the map has not all of them.
-  func removeByMap(_ ids: [Int64]) -> Int? {
+  func removeByMap(_ ids: [Int64]) throws -> Int? {
     guard let map = try? currentMap(), map.count == total else { return nil }
+    try own(ids, map)
     var removed = 0
     do {
       for id in ids where map.find(id) >= 0 {
         removed += 1
         try takeOut(id, map)
       }
-    } catch { self.map = nil }
+    } catch { self.idMap = nil }
     return removed
   }
 
@@ -108,6 +119,7 @@ extension ListStore {
       arriving[Int(to[i]), default: 0] += 1
     }
     for (list, count) in arriving { try reserve(list, count) }
+    try own(Array(UnsafeBufferPointer(start: ids, count: n)), map)
     // In faiss's order, so that its files have the same bytes.
     if keeps != .array { for i in 0..<n { try takeOut(ids[i], map) } }
     for i in 0..<n {

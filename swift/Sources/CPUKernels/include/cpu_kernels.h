@@ -69,6 +69,7 @@ typedef struct cpu_limits {
 } cpu_limits;
 
 struct cpu_pq_kernels;
+struct cpu_train_kernels;
 
 typedef struct cpu_kernels {
   const char *name;
@@ -124,6 +125,7 @@ typedef struct cpu_kernels {
   const struct cpu_factor *factor;  // those of factorizations: cpu_factor.h
   const struct cpu_gemm_kernels *gemm;  // of products
   const struct cpu_pq_kernels *pq;  // of product quantizers: cpu_pq.h
+  const struct cpu_train_kernels *train;  // cpu_train.h
   // Sums of n rows of k numbers by x, and of n columns; of w's type, cpu_type, in rows `line` apart.
   void (*gemv_rows)(uint32_t type, const void *w, size_t line, uint64_t n, uint64_t k, const float *x, float *sums);
   void (*gemv_columns)(uint32_t type, const void *w, size_t line, uint64_t n, uint64_t k, const float *x, float *sums);
@@ -194,6 +196,8 @@ void cpu_collector_guess(const cpu_scan *scan, uint64_t query, uint64_t k, uint6
 void cpu_collector_finish(const cpu_scan *scan, uint64_t query, float *distances, int64_t *labels);
 // Takes the query's lock: scans of several threads share collectors.
 void cpu_collector_push(const cpu_scan *scan, uint64_t query, const cpu_candidate *found, uint32_t count);
+// Lowers the query's bound to that of k rows which were found.
+void cpu_collector_lower(const cpu_scan *scan, uint64_t query, float bound);
 // Keeps the results strictly within the bound, in order of id: distances in upper, ids in location.
 void cpu_collector_finish_range(const cpu_scan *scan, uint64_t query);
 
@@ -254,11 +258,15 @@ void cpu_leave_core(int core);
 
 // ---- atomics, for Swift
 static inline uint64_t cpu_atomic_next(uint64_t *counter) { return __atomic_fetch_add(counter, 1, __ATOMIC_ACQ_REL); }
+static inline void cpu_atomic_add(uint64_t *sum, uint64_t more) { __atomic_fetch_add(sum, more, __ATOMIC_RELAXED); }
 // One less; returns what is left.
 static inline uint32_t cpu_atomic_down(uint32_t *counter) { return __atomic_sub_fetch(counter, 1, __ATOMIC_ACQ_REL); }
 static inline uint64_t cpu_atomic_load(const uint64_t *value) { return __atomic_load_n(value, __ATOMIC_ACQUIRE); }
 static inline void cpu_atomic_store(uint64_t *value, uint64_t to) { __atomic_store_n(value, to, __ATOMIC_RELEASE); }
 static inline uint32_t cpu_atomic_load32(const uint32_t *value) { return __atomic_load_n(value, __ATOMIC_RELAXED); }
+static inline void cpu_prefetch(const void *start, size_t bytes) {
+  for (size_t at = 0; at < bytes; at += 64) __builtin_prefetch((const char *)start + at);
+}
 static inline void cpu_pause(void) {
 #if defined(__x86_64__)
   __builtin_ia32_pause();

@@ -60,6 +60,10 @@ void cpu_pq_encode(const struct cpu_kernels *kernels, const cpu_pq *pq, const fl
 // What n codes stand for, each plus `centroid` (d floats) unless that is NULL.
 void cpu_pq_decode(const cpu_pq *pq, const uint8_t *codes, uint64_t n, const float *centroid, float *x);
 
+// Sums of the entries of n codes, those of nodes, of one table of a distance a centroid.
+void cpu_pq_sums(const cpu_pq *pq, const float *tables, const uint8_t *codes, const uint32_t *nodes, uint32_t n,
+                 float *sums);
+
 // Codes by column: what a scan reads.
 typedef struct cpu_pq_chunk {
   uint32_t n;
@@ -78,5 +82,9 @@ size_t cpu_pq_scratch(const cpu_pq *pq);
 // Queries, index[i] or first + i of the search, against a chunk, into the search's collectors. For L2 and products.
 void cpu_pq_scan(const struct cpu_scan *scan, const cpu_pq *pq, const uint32_t *index, uint32_t first, uint32_t nq,
                  const cpu_pq_chunk *chunk, float *scratch);
+// A query against a chunk by tables that are there, m × stride, in scratch as cpu_pq_scan has it: a code's key is base,
+// its entries and, unless terms is NULL, its term, give or take `lost`.
+void cpu_table_scan(const struct cpu_scan *scan, const cpu_pq *pq, uint64_t number, const cpu_pq_chunk *chunk,
+                    float *tables, const float *terms, double base, double lost);
 
 #endif
