@@ -22,6 +22,8 @@ final class HNSW {
   private(set) var levels = Memory<UInt8>()
   private var usedBlocks = 0
   private let shelf = WalkerShelf()
+  /// Nodes whose memory was put in order.
+  private var settled = 0
 
   init(_ rows: GraphRows, m: Int, width: Int, start: GraphStart, metric: UInt32, argument: Float) {
     self.rows = rows
@@ -35,6 +37,7 @@ final class HNSW {
   deinit { release() }
 
   private func release() {
+    settled = 0
     ground.release()
     upper.release()
     blocks.release()
@@ -59,6 +62,14 @@ final class HNSW {
     defer { shelf.giveBack(walkers) }
     let threads = pool.forEach(items) { item, worker in body(item, walkers.start + worker) }
     return Walked(threads: threads, computed: try walkers.finish())
+  }
+
+  /// Puts rows and links, which walks read here and there, where that is quick: when there are many more of them.
+  private func settle() {
+    guard count > 2 * settled else { return }
+    settled = count
+    ground.settle(count * width)
+    rows.settle()
   }
 
   /// Room for `more` nodes of such levels, without links. Nothing has changed if it throws.
@@ -94,6 +105,7 @@ final class HNSW {
     let levels = [UInt8](repeating: 0, count: rows.count)
     try reserve(rows.count, levels)
     appendNodes(rows.count, levels)
+    settle()
   }
 
   /// Where walks start from now on.
@@ -105,6 +117,7 @@ final class HNSW {
     let first = count
     try rows.add(x, n, allowNaN: allowsNaN)
     appendNodes(n, newLevels)
+    settle()
     return try insert((first..<first + n).map { UInt32($0) }, ef: ef)
   }
 
@@ -315,6 +328,7 @@ final class HNSW {
       }
     }
     entry = n > 0 ? UInt32(start) : CPU_NO_NODE
+    settle()
   }
 }
 
