@@ -86,6 +86,14 @@ enum GraphRows {
     }
   }
 
+  /// See Memory.settle.
+  func settle() {
+    switch self {
+    case .flat(let flat): flat.rows.settle(flat.count * flat.d)
+    case .codes(let codes): codes.bytes.settle(codes.count * codes.codec.codeSize)
+    }
+  }
+
   func gather(_ rows: UnsafePointer<Int64>, _ n: Int, _ x: UnsafeMutablePointer<Float>) throws {
     let (d, held) = (self.d, count)
     for i in 0..<n where rows[i] < 0 || rows[i] >= Int64(held) {
