@@ -122,7 +122,7 @@ if (isNative) {
       const queries = bytes(2 * nq, 9);
       const found = await one.search(queries, k);
       assert.deepEqual(plain(found), plain(await other.search(queries, k)));
-      assert.deepEqual(found.run.variants, [nq < 6 ? "hamming_direct" : "hamming_block"]);
+      assert(found.run.variants.includes(nq < 6 ? "hamming_direct" : "hamming_block"));
     }
   });
 
