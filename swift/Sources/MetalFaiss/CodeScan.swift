@@ -18,6 +18,7 @@ struct CodeScan {
   let rowsOf: (Int) -> Rows
   let centroids: UnsafePointer<Float>?
   let search: Search
+  private let additive: AdditiveTables?
 
   private static let directQueries = 4
   private static let panelQueries = Int(CPU_MAX_QUERIES)
@@ -42,7 +43,9 @@ struct CodeScan {
       rows: UnsafeRawPointer(first.codes).assumingMemoryBound(to: Float.self), count: UInt64(first.count),
       segments: segments, d: UInt32(codec.d), metric: request.metric, metric_arg: 0, codec: codec.plain,
       centroids: centroids)
-    search = try Search(request, queries: queries, source: source, call: call)
+    additive = AdditiveTables(codec, request, centroids: centroids)
+    search = try Search(
+      request, queries: queries, source: source, call: call, mostQueries: additive?.mostQueries ?? .max)
   }
 
   func run(
@@ -54,7 +57,7 @@ struct CodeScan {
       search: search, nlist: nlist, sizeOf: { rowsOf($0).count }, probes: probes, nprobe: nprobe, itemRows: itemRows,
       itemQueries: itemQueries)
     try lists.check()
-    try lists.run(scan, finish: finish, after: after)
+    try lists.run(scan, begin: additive?.prepare, finish: finish, after: after)
   }
 
   /// Rows to decode at once.
@@ -67,7 +70,7 @@ struct CodeScan {
   private func scan(_ item: ListScan.Item, _ order: UnsafePointer<UInt32>, _ variant: UInt32, _ workspace: Workspace)
     throws
   {
-    if try scanAdditive(item, order, workspace) { return }
+    if let additive, try additive.scan(self, item, order, workspace) { return }
     if try scanProduct(item, order, workspace) { return }
     let d = codec.d
     let rows = rowsOf(item.list)
