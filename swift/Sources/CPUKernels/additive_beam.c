@@ -45,7 +45,9 @@ static void step_by_rests(beam_state *state, uint32_t step, uint32_t m) {
   const cpu_additive *a = state->a;
   uint32_t dsub = a->dsub, ksub = 1u << a->nbits[m], wide = (ksub + 15) / 16 * 16;
   const float *columns = a->columns + a->column_at[m];
-  cpu_pq book = {.d = dsub, .m = 1, .nbits = a->nbits[m], .dsub = dsub, .ksub = ksub, .stride = wide, .columns = columns};
+  cpu_pq book = {
+      .d = dsub, .m = 1, .nbits = a->nbits[m], .dsub = dsub, .ksub = ksub, .stride = wide, .columns = columns,
+  };
   cpu_beam *next = &state->beams[1];
   next->count = 0;
   for (uint32_t b = 0; b < state->beams[0].count; b++) {

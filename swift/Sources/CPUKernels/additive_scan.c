@@ -56,47 +56,77 @@ void cpu_additive_tables(const cpu_kernels *kernels, const cpu_additive *a, cons
   }
 }
 
-size_t cpu_additive_scratch(const cpu_additive *a, const cpu_pq *columns) {
-  return cpu_pq_scratch(columns) + a->d;
+// What products count for in keys.
+static float factor_of(const cpu_additive *a, bool inner) { return inner || a->norm == CPU_NORM_NONE ? 1 : 2; }
+
+static void scale(float *x, size_t count, float factor) {
+  for (size_t k = 0; factor != 1 && k < count; k++) x[k] *= factor;
 }
 
-void cpu_additive_scan(const cpu_scan *scan, const cpu_additive *a, const cpu_pq *columns, const uint32_t *index,
-                       uint32_t nq, const cpu_pq_chunk *chunk, const float *terms, float farthest, float *scratch) {
+void cpu_additive_ready(const cpu_kernels *kernels, const cpu_additive *a, const cpu_pq *columns, bool inner,
+                        const float *query, const float *origin, float *room, float *out) {
+  if (origin)
+    for (uint32_t j = 0; j < a->d; j++) room[j] = query[j] - origin[j];
+  cpu_additive_tables(kernels, a, origin ? room : query, out);
+  size_t count = (size_t)a->m * a->stride;
+  scale(out, count, factor_of(a, inner));
+  uint32_t norms = 1u << (has_column(a, inner) ? cpu_norm_bits(a->norm) : 0);
+  for (uint32_t k = 0; columns->m > a->m && k < a->stride; k++) out[count + k] = a->norms[k < norms ? k : norms - 1];
+}
+
+size_t cpu_additive_scratch(const cpu_additive *a, const cpu_pq *columns) {
+  // Tables of a list; those of a query, and what goes with them; a row.
+  return (size_t)columns->m * columns->stride + cpu_pq_scratch(columns) + a->d;
+}
+
+static double distance(const cpu_kernels *kernels, const float *x, const float *origin, uint32_t d) {
+  if (!origin) return sqrt(kernels->pair(CPU_INNER_PRODUCT, 0, x, x, d));
+  return sqrt(kernels->pair(CPU_L2, 0, x, origin, d));
+}
+
+void cpu_additive_begin(const cpu_kernels *kernels, const cpu_additive *a, bool inner, const float *centroid,
+                        const float *origin, float *scratch) {
+  if (inner || !centroid) return;
+  float *room = scratch + (size_t)a->m * a->stride;
+  for (uint32_t j = 0; j < a->d; j++) room[j] = centroid[j] - (origin ? origin[j] : 0);
+  cpu_additive_tables(kernels, a, room, scratch);
+  scale(scratch, (size_t)a->m * a->stride, factor_of(a, inner));
+}
+
+void cpu_additive_scan(const cpu_scan *scan, const cpu_additive *a, const cpu_pq *columns, const float *ready,
+                       const float *origin, const uint32_t *index, uint32_t nq, const cpu_pq_chunk *chunk,
+                       const float *terms, float farthest, float *scratch) {
   const cpu_kernels *kernels = scan->kernels;
   bool inner = scan->source.metric == CPU_INNER_PRODUCT;
-  float *tables = scratch, *rest = tables + cpu_pq_scratch(columns);
   uint32_t d = a->d;
-  const float *centroid = chunk->centroid;
-  float factor = inner || a->norm == CPU_NORM_NONE ? 1 : 2;
+  size_t count = (size_t)a->m * a->stride, size = (size_t)columns->m * columns->stride;
+  const float *centroid = chunk->centroid, *shift = scratch;
+  float *tables = scratch + size, *room = tables + cpu_pq_scratch(columns);
+  float factor = factor_of(a, inner);
   if (has_column(a, inner)) farthest = a->farthest_norm;
-  double away = inner && centroid ? sqrt(kernels->pair(CPU_INNER_PRODUCT, 0, centroid, centroid, d)) : 0;
+  // Of a centroid that codes are decoded with, or that tables are less.
+  double away = centroid ? distance(kernels, centroid, inner ? NULL : origin, d) : 0;
   for (uint32_t i = 0; i < nq; i++) {
     uint64_t number = index[i];
-    const float *query = scan->queries + number * d, *compared = query;
+    const float *query = scan->queries + number * d, *compared = query, *used = ready + number * size;
     double base = 0;
     if (inner) {
       if (centroid) base = -kernels->pair(CPU_INNER_PRODUCT, 0, query, centroid, d);
     } else {
       if (centroid) {
-        for (uint32_t j = 0; j < d; j++) rest[j] = query[j] - centroid[j];
-        compared = rest;
+        for (uint32_t j = 0; j < d; j++) room[j] = query[j] - centroid[j];
+        for (size_t k = 0; k < count; k++) tables[k] = used[k] - shift[k];
+        memcpy(tables + count, used + count, (size - count) * sizeof *tables);
+        compared = room, used = tables;
       }
       base = kernels->pair(CPU_INNER_PRODUCT, 0, compared, compared, d);
     }
-    double length = sqrt(kernels->pair(CPU_INNER_PRODUCT, 0, compared, compared, d));
+    double length = distance(kernels, query, inner ? NULL : origin, d);
+    double large = inner ? length * ((double)a->reach + away) : (length + away) * a->reach + base;
     base -= factor * kernels->pair(CPU_INNER_PRODUCT, 0, compared, a->middle, d);
-    cpu_additive_tables(kernels, a, compared, tables);
-    if (factor != 1)
-      for (size_t k = 0; k < (size_t)a->m * a->stride; k++) tables[k] *= factor;
-    if (has_column(a, inner)) {
-      float *norms = tables + (size_t)a->m * a->stride;
-      uint32_t count = 1u << cpu_norm_bits(a->norm);
-      for (uint32_t k = 0; k < a->stride; k++) norms[k] = a->norms[k < count ? k : count - 1];
-    }
     // What products, sums, and decoding round away, and the middle that first codebooks are kept without.
     double rounding = (a->dsub + 2.0 * a->m + 24) * HALF_ULP;
-    double lost = rounding * (factor * length * ((double)a->reach + away) + farthest + base * (inner ? 0 : 1)) +
-                  HALF_ULP * fabs(base) + 4 * ((double)d + 1) * FLT_MIN;
-    cpu_table_scan(scan, columns, number, chunk, tables, terms, base, lost);
+    double lost = rounding * (factor * large + farthest) + HALF_ULP * fabs(base) + 4 * ((double)d + 1) * FLT_MIN;
+    cpu_table_scan(scan, columns, number, chunk, used, terms, base, lost, tables + size);
   }
 }

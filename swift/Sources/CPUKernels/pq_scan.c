@@ -117,12 +117,11 @@ void cpu_pq_scan(const cpu_scan *scan, const cpu_pq *pq, const uint32_t *index, 
   }
 }
 
-void cpu_table_scan(const cpu_scan *scan, const cpu_pq *pq, uint64_t number, const cpu_pq_chunk *chunk, float *tables,
-                    const float *terms, double base, double lost) {
+void cpu_table_scan(const cpu_scan *scan, const cpu_pq *pq, uint64_t number, const cpu_pq_chunk *chunk,
+                    const float *tables, const float *terms, double base, double lost, float *scratch) {
   cpu_pq_kernels kernels = cpu_pq_kernels_of(scan->kernels);
-  pq_query q = {.scan = scan, .pq = pq, .number = number, .inner = true, .tables = tables};
+  // Read, not filled.
+  pq_query q = {.scan = scan, .pq = pq, .number = number, .inner = true, .tables = (float *)tables};
   q.base = base, q.rest = lost;
-  // As cpu_pq_scan places them.
-  float *least = tables + (size_t)pq->m * pq->stride + pq->d;
-  scan_query(&q, &kernels, chunk, terms, least, (uint8_t *)(least + pq->m));
+  scan_query(&q, &kernels, chunk, terms, scratch, (uint8_t *)(scratch + pq->m));
 }

@@ -223,7 +223,9 @@ private func fit(
     cpu_fit_start(fit, x, indices, UInt64(n), UInt32(d), UInt32(m), UInt32(ksub), lambda)
     for at in 0..<size / block {
       try call.throwIfCancelled()
-      guard cpu_fit_square(fit, UInt64(at)) else { throw Failure.value("no codebooks fit the rows: lambda is too small") }
+      guard cpu_fit_square(fit, UInt64(at)) else {
+        throw Failure.value("no codebooks fit the rows: lambda is too small")
+      }
       let below = (size + depth) / block - at - 1
       engine.pool.forEach(below, parallel: below > 1) { i, _ in
         cpu_fit_below(fit, UInt64(at), UInt64((at + 1 + i) * block))
@@ -274,7 +276,7 @@ public func additiveFit(
   call.run("train") {
     let (n, ksub) = (try count(raw.pointee.nx, "n"), try count(raw.pointee.ny, "rows of a codebook", atLeast: 1))
     let (d, m) = (try count(raw.pointee.d, "d", atLeast: 1), try count(raw.pointee.k, "m", atLeast: 1))
-    guard ksub <= 1 << 16, m <= Int(CPU_ADDITIVE_MAX_BOOKS), d <= 1 << 20, m * ksub <= 1 << 16 else {
+    guard ksub <= 1 << 16, m <= Int(CPU_ADDITIVE_MAX_BOOKS), d <= 1 << 20, m * ksub <= 1 << 14 else {
       throw Failure.value("\(m) codebooks of \(ksub) rows of \(d) are too many")
     }
     guard let x, let indices, let codebooks, n > 0 else { throw Failure.shape("there are no rows") }

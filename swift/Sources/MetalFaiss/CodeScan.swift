@@ -21,6 +21,7 @@ struct CodeScan {
   let rowsOf: (Int) -> Rows
   let centroids: UnsafePointer<Float>?
   let search: Search
+  private let additive: AdditiveTables?
 
   private static let directQueries = 4
   private static let panelQueries = Int(CPU_MAX_QUERIES)
@@ -49,7 +50,9 @@ struct CodeScan {
       rows: UnsafeRawPointer(first.codes).assumingMemoryBound(to: Float.self), count: UInt64(first.count),
       segments: segments, d: UInt32(codec.d), metric: request.metric, metric_arg: 0, codec: codec.plain,
       centroids: centroids)
-    search = try Search(request, queries: queries, source: source, call: call)
+    additive = AdditiveTables(codec, request, centroids: centroids)
+    search = try Search(
+      request, queries: queries, source: source, call: call, mostQueries: additive?.mostQueries ?? .max)
   }
 
   func run(
@@ -65,7 +68,7 @@ struct CodeScan {
       let blocks = BlockScan(self, probes, nprobe, nlist)
       return try blocks.run(finish: finish, after: after)
     }
-    try lists.run(scan, finish: finish, after: after)
+    try lists.run(scan, begin: additive?.prepare, finish: finish, after: after)
   }
 
   /// Rows to decode at once.
@@ -78,7 +81,7 @@ struct CodeScan {
   private func scan(_ item: ListScan.Item, _ order: UnsafePointer<UInt32>, _ variant: UInt32, _ workspace: Workspace)
     throws
   {
-    if try scanAdditive(item, order, workspace) { return }
+    if let additive, try additive.scan(self, item, order, workspace) { return }
     if try scanProduct(item, order, workspace) { return }
     if try scanRaBitQ(item, order, workspace) { return }
     let d = codec.d

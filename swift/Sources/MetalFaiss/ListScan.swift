@@ -35,14 +35,16 @@ struct ListScan {
     }
   }
 
-  /// Scans block by block. `finish` writes a query's results as soon as its last list is scanned, while
+  /// Scans block by block. `begin` prepares one. `finish` writes a query's results as soon as its last list is scanned, while
   /// rows are warm; `after` sees the whole block.
   func run(
-    _ body: Body, finish: ((Search, Range<Int>) -> Void)? = nil, after: (Search) throws -> Void = { _ in }
+    _ body: Body, begin: ((Search) throws -> Void)? = nil, finish: ((Search, Range<Int>) -> Void)? = nil,
+    after: (Search) throws -> Void = { _ in }
   ) throws {
     var scanned = 0.0
     for start in stride(from: 0, to: search.request.nq, by: search.blockSize) {
       search.begin(start)
+      try begin?(search)
       let (items, order) = group()
       var work = 0
       for item in items { work += item.rows.count * item.queries.count }

@@ -49,8 +49,9 @@ extension CodeScan {
     let columns: UnsafePointer<cpu_pq>
     /// Floats of scratch, beside the columns of codes.
     let scratch: Int
-    /// Fills columns, and scratch a float a code, from the code of offset 0.
-    let pack: (UnsafePointer<UInt8>, inout cpu_pq_chunk, UnsafeMutablePointer<Float>) -> Float
+    /// Fills columns, a float a code, and scratch, from the code of offset 0.
+    let pack:
+      (UnsafePointer<UInt8>, inout cpu_pq_chunk, UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>) -> Float
     /// Scans for some queries; the floats that pack filled, what it returned, and the rest of scratch.
     let scan:
       (
@@ -67,7 +68,7 @@ extension CodeScan {
     let kernels = search.engine.kernels
     let tables = Tables(
       columns: pq, scratch: cpu_pq_scratch(pq),
-      pack: { base, chunk, _ in
+      pack: { base, chunk, _, _ in
         cpu_pq_pack(kernels, pq, base, &chunk)
         return 0
       }, scan: { scan, order, count, chunk, _, _, scratch in cpu_pq_scan(scan, pq, order, 0, count, &chunk, scratch) },
@@ -105,7 +106,7 @@ extension CodeScan {
         n: UInt32(min(step, chosen - from)), positions: positions.map { UnsafePointer($0 + from) },
         first: UInt64(item.list) << 32 | UInt64(skipped), centroid: centroids.map { $0 + item.list * codec.d },
         blocks: scratch)
-      let packed = tables.pack(rows.codes + skipped * codec.codeSize, &chunk, terms)
+      let packed = tables.pack(rows.codes + skipped * codec.codeSize, &chunk, terms, terms + most)
       withUnsafePointer(to: search.scan) { scan in
         for query in stride(from: 0, to: item.queries.count, by: 32) where !search.call.isCancelled {
           let count = UInt32(min(32, item.queries.count - query))

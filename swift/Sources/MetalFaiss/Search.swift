@@ -60,7 +60,9 @@ final class Search {
   private var collectors = Memory<cpu_collector>()
   private var items = Memory<UInt8>()
 
-  init(_ request: Request, queries: UnsafePointer<Float>, source: cpu_source, call: Call) throws {
+  init(
+    _ request: Request, queries: UnsafePointer<Float>, source: cpu_source, call: Call, mostQueries: Int = .max
+  ) throws {
     self.request = request
     self.call = call
     self.queries = queries
@@ -68,7 +70,7 @@ final class Search {
     d = Int(source.d)
     let capacity = request.k == 0 ? 1024 : Int(cpu_collector_capacity(UInt64(request.k)))
     let each = capacity * Int(CPU_CANDIDATE_BYTES) + MemoryLayout<cpu_collector>.stride
-    blockSize = max(1, min(request.nq, Self.collectorBytes / each, Self.queryBytes / (d * 4)))
+    blockSize = max(1, min(request.nq, mostQueries, Self.collectorBytes / each, Self.queryBytes / (d * 4)))
     scan = cpu_scan()
     workspaces = engine.shelf.borrow(threads: engine.pool.threads)
     try collectors.reserve(blockSize, used: 0)

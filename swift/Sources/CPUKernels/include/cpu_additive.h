@@ -153,9 +153,17 @@ float cpu_additive_pack(const cpu_additive *a, const cpu_pq *columns, const uint
                         float *terms);
 // m × stride: minus the products of x and all rows of columns.
 void cpu_additive_tables(const struct cpu_kernels *kernels, const cpu_additive *a, const float *x, float *out);
+// The tables of a query, columns->m × stride: what indices and norms add to keys. origin: what is taken from the
+// query, and from centroids, or NULL. room: d floats.
+void cpu_additive_ready(const struct cpu_kernels *kernels, const cpu_additive *a, const cpu_pq *columns, bool inner,
+                        const float *query, const float *origin, float *room, float *out);
 size_t cpu_additive_scratch(const cpu_additive *a, const cpu_pq *columns);
-// As cpu_pq_scan. terms: or NULL.
-void cpu_additive_scan(const struct cpu_scan *scan, const cpu_additive *a, const cpu_pq *columns, const uint32_t *index,
-                       uint32_t nq, const cpu_pq_chunk *chunk, const float *terms, float farthest, float *scratch);
+// Before scans of codes with a centroid: fills scratch with what tables of queries are less for it.
+void cpu_additive_begin(const struct cpu_kernels *kernels, const cpu_additive *a, bool inner, const float *centroid,
+                        const float *origin, float *scratch);
+// As cpu_pq_scan. ready: tables of all queries of the search's block. terms: or NULL.
+void cpu_additive_scan(const struct cpu_scan *scan, const cpu_additive *a, const cpu_pq *columns, const float *ready,
+                       const float *origin, const uint32_t *index, uint32_t nq, const cpu_pq_chunk *chunk,
+                       const float *terms, float farthest, float *scratch);
 
 #endif

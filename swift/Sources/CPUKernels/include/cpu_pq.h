@@ -82,9 +82,9 @@ size_t cpu_pq_scratch(const cpu_pq *pq);
 // Queries, index[i] or first + i of the search, against a chunk, into the search's collectors. For L2 and products.
 void cpu_pq_scan(const struct cpu_scan *scan, const cpu_pq *pq, const uint32_t *index, uint32_t first, uint32_t nq,
                  const cpu_pq_chunk *chunk, float *scratch);
-// A query against a chunk by tables that are there, m × stride, in scratch as cpu_pq_scan has it: a code's key is base,
-// its entries and, unless terms is NULL, its term, give or take `lost`.
+// A query against a chunk by tables that are there, m × stride: a code's key is base, its entries and, unless terms is
+// NULL, its term, give or take `lost`. scratch: 65 * m floats.
 void cpu_table_scan(const struct cpu_scan *scan, const cpu_pq *pq, uint64_t number, const cpu_pq_chunk *chunk,
-                    float *tables, const float *terms, double base, double lost);
+                    const float *tables, const float *terms, double base, double lost, float *scratch);
 
 #endif
