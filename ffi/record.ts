@@ -84,7 +84,7 @@ export interface CodecRecord {
   kind: number;
   /** Floats a row. */
   d: number;
-  /** Of scalar ones, FAISS's QuantizerType. */
+  /** Of scalar ones, FAISS's QuantizerType; of product ones, `mf_code_layout`. */
   type?: number;
   /** Of product ones, parts of a row. */
   m?: number;

@@ -11,7 +11,12 @@ import {
   SIZES_BYTES,
   sizesRecord,
 } from "../ffi/record.ts";
-import { hnswVariantNames, signsVariantNames, variantNames } from "../lib/backend/cpu/native.ts";
+import {
+  blocksVariantNames,
+  hnswVariantNames,
+  signsVariantNames,
+  variantNames,
+} from "../lib/backend/cpu/native.ts";
 import { Metric } from "../lib/metric.ts";
 import { type Field, parseHeader } from "./header.ts";
 
@@ -57,8 +62,11 @@ Deno.test("parseHeader() finds the functions, structs and enums", () => {
       "mf_sizes",
     ],
   );
-  const enums = Object.keys(header.enums).filter((name) => !/^mf_(linalg|hnsw|signs)_/.test(name));
+  const enums = Object.keys(header.enums).filter((name) =>
+    !/^mf_(blocks|linalg|hnsw|signs)_/.test(name)
+  );
   assert.deepEqual(enums.sort(), [
+    "mf_code_layout",
     "mf_codec_kind",
     "mf_gpu_command",
     "mf_metric",
@@ -194,9 +202,14 @@ Deno.test("variantNames follow the header's bits", () => {
   assert.deepEqual(bits, plainKeys(header.enums.mf_variant!));
 });
 
-for (const [kind, names] of Object.entries({ hnsw: hnswVariantNames, signs: signsVariantNames })) {
-  Deno.test(`${kind}VariantNames are the header's bits`, () => {
+Deno.test("names of other variants are the header's bits", () => {
+  const families = [
+    [hnswVariantNames, header.enums.mf_hnsw_variant!],
+    [blocksVariantNames, header.enums.mf_blocks_variant!],
+    [signsVariantNames, header.enums.mf_signs_variant!],
+  ] as const;
+  for (const [names, theirs] of families) {
     const bits = Object.entries(names).map(([bit, name]) => [plain(name), 1 << Number(bit)]);
-    assert.deepEqual(Object.fromEntries(bits), plainKeys(header.enums[`mf_${kind}_variant`]!));
-  });
-}
+    assert.deepEqual(Object.fromEntries(bits), plainKeys(theirs));
+  }
+});

@@ -115,7 +115,7 @@ Deno.test("writeIndex() waits for changes under way", async () => {
 Deno.test("readIndex() names the file, the byte and the kind that is missing", async () => {
   const path = `${directory}/pq.faiss`;
   const cases: [string, string][] = [
-    ["IwPf", "at byte 0: IwPf (IndexIVFPQFastScan) is not available yet"],
+    ["IwEe", "at byte 0: IwEe (IndexIVFEDEN) is not available yet"],
     ["IHNs", "at byte 0: IHNs (IndexHNSW) is not available yet"],
     ["IBxF", "at byte 0: IBxF (IndexBinaryFlat) is not available yet"],
     ["null", "at byte 0: null (no index) is not available yet"],

@@ -15,6 +15,7 @@ import { IndexIVFPQ, IndexPQ } from "../lib/index/product_quantizer.ts";
 import { IndexIVFScalarQuantizer, IndexScalarQuantizer } from "../lib/index/scalar_quantizer.ts";
 import { Metric } from "../lib/metric.ts";
 import { compositeKinds } from "./composite_kinds.ts";
+import { fastScanKinds } from "./fast_scan_kinds.ts";
 import { signKinds } from "./sign_kinds.ts";
 
 /** Numbers above 0 and below 1, the same ones each time. */
@@ -100,6 +101,7 @@ export async function everyKind(backend: Backend): Promise<Map<string, Index>> {
   if (isThere("SQ", backend)) {
     await addScalar(kinds, x, d, backend);
     await addProduct(kinds, x, d, backend);
+    for (const [name, index] of await fastScanKinds(backend)) kinds.set(name, index);
     for (const [name, index] of await signKinds(backend)) kinds.set(name, index);
   }
   kinds.set("map", map).set("map2 of IVF", map2);

@@ -40,7 +40,10 @@ Deno.test("files written by faiss are read, and give its labels and distances", 
   }
   using untrained = await readIndex(`${directory}/untrained.faiss`);
   assert(untrained instanceof IndexIDMap2 && !untrained.isTrained);
-  await assert.rejects(readIndex(`${directory}/later.faiss`), /IwPf \(IndexIVFPQFastScan\) is not/);
+  await assert.rejects(
+    readIndex(`${directory}/later.faiss`),
+    /IwSh \(IndexIVFSpectralHash\) is not/,
+  );
   await Deno.remove(directory, { recursive: true });
 });
 

@@ -30,6 +30,8 @@ export interface ProductSpec {
   nbits: number;
   /** `m × 2^nbits × d / m`. */
   centroids: Float32Array;
+  /** Whether stores keep the codes in blocks, of which a search looks at 32 codes at once; of 4 bits. */
+  inBlocks?: boolean;
 }
 
 /** A RaBitQ codec as plain data. */

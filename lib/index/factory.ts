@@ -20,7 +20,7 @@ import { MOST_NESTED } from "./nesting.ts";
 const idMaps = { IDMap: IndexIDMap, IDMap2: IndexIDMap2 } as const;
 
 /**
- * An index by its factory string: `Flat`, `PQ<M>x<nbits>`, `SQ8` and its like, `RaBitQ[<nbits>]`, and these after
+ * An index by its factory string: `Flat`, `PQ<M>x<nbits>`, `SQ8` and its like, `RaBitQ[fs][<nbits>]`, and these after
  * `IVF<n>,`, `IVF<n>_HNSW<M>,` or `IVF<n>(<quantizer>),` (`n` may end in `k` or `M`; `nbits` is 8 if left
  * out); `LSH[<nbits>][r][t]`; `HNSW<M>` or `HNSW<M>,Flat`; transforms before these (`PCA[W][R]<n>`, `OPQ<M>[_<n>]`, `ITQ[<n>]`,
  * `RR[<n>]`, `HR[<seed>]`, `L2norm`, `Pad<n>`), `RFlat` or `Refine(<index>)` after them, and `IDMap` or

@@ -6,15 +6,20 @@
 
 import { quantizerShapes, type QuantizerType } from "../codec/quantizer_type.ts";
 import { Metric } from "../metric.ts";
+import { IndexIVFPQFastScan, IndexPQFastScan } from "./fast_scan.ts";
 import type { Index, IndexOptions } from "./index.ts";
 import type { IndexIVF } from "./ivf.ts";
 import { IndexLSH } from "./lsh.ts";
 import { IndexIVFPQ, IndexPQ } from "./product_quantizer.ts";
 import { IndexIVFRaBitQ, IndexRaBitQ } from "./rabitq.ts";
+import { IndexIVFRaBitQFastScan, IndexRaBitQFastScan } from "./rabitq_fast_scan.ts";
 import { IndexIVFScalarQuantizer, IndexScalarQuantizer } from "./scalar_quantizer.ts";
 
 /** Bits of a part's number where the token has none. */
 const NBITS = 8;
+
+/** Bits of a part of a fast scan. */
+const FAST_NBITS = 4;
 
 /** `PQ<M>`, `PQ<M>x<nbits>`; `np` is FAISS's for training that is never done here. */
 const PRODUCT = /^PQ(\d+)(?:x(\d+))?(?:np)?$/;
@@ -22,8 +27,11 @@ const PRODUCT = /^PQ(\d+)(?:x(\d+))?(?:np)?$/;
 /** `LSH[<nbits>][r][t]`: of a rotation, with thresholds. Not in lists. */
 const SIGNS = /^LSH(\d*)(r?)(t?)$/;
 
-/** `RaBitQ`, or with the bits of a number after it. */
-const RABITQ = /^RaBitQ([1-9])?$/;
+/** `RaBitQ[fs]`, perhaps with the bits of a number, and of a fast scan the codes of a block after it. */
+const RABITQ = /^RaBitQ(?:(fs)?([1-9])?|fs([1-9])?_(\d+))$/;
+
+/** `PQ<M>x4fs[_<bbs>]`, after an IVF token also `PQ<M>x4fsr[_<bbs>]`, of residuals. */
+const FAST_SCAN = /^PQ(\d+)x4fs(r?)(?:_(\d+))?$/;
 
 /** Scalar quantizers by their tokens: `SQ8`, `SQfp16` … */
 const SCALAR: ReadonlyMap<string, QuantizerType> = new Map(
@@ -32,9 +40,19 @@ const SCALAR: ReadonlyMap<string, QuantizerType> = new Map(
   }),
 );
 
+/** What a token of RaBitQ says. */
+function rabitqOf([, fast, bits, blockBits, bbs]: RegExpExecArray) {
+  return {
+    isFast: fast !== undefined || bbs !== undefined,
+    bits: Number(bits ?? blockBits ?? 1),
+    bbs: bbs === undefined ? undefined : Number(bbs),
+  };
+}
+
 /** Whether a token is of codes that are there. */
 export function isCodes(token: string): boolean {
-  return SCALAR.has(token) || PRODUCT.test(token) || RABITQ.test(token) || SIGNS.test(token);
+  return SCALAR.has(token) || PRODUCT.test(token) || FAST_SCAN.test(token) || RABITQ.test(token) ||
+    SIGNS.test(token);
 }
 
 /** Whether a token is of codes that lists can hold. */
@@ -61,7 +79,17 @@ export function makeCodes(
     return new IndexLSH(d, Number(nbits || d), { ...options, ...how });
   }
   const rabitq = RABITQ.exec(token);
-  if (rabitq !== null) return new IndexRaBitQ(d, metric, Number(rabitq[1] ?? 1), options);
+  if (rabitq !== null) {
+    const { isFast, bits, bbs } = rabitqOf(rabitq);
+    return isFast
+      ? new IndexRaBitQFastScan(d, metric, bits, { ...options, bbs })
+      : new IndexRaBitQ(d, metric, bits, options);
+  }
+  const fast = FAST_SCAN.exec(token);
+  if (fast?.[2] === "") {
+    const bbs = fast[3] === undefined ? undefined : Number(fast[3]);
+    return new IndexPQFastScan(d, Number(fast[1]), FAST_NBITS, metric, { ...options, bbs });
+  }
   const product = PRODUCT.exec(token);
   if (product === null) return undefined;
   return new IndexPQ(d, Number(product[1]), Number(product[2] ?? NBITS), metric, options);
@@ -82,7 +110,17 @@ export function makeIVFCodes(
   }
   const rabitq = RABITQ.exec(token);
   if (rabitq !== null) {
-    return new IndexIVFRaBitQ(quantizer(), d, nlist, metric, Number(rabitq[1] ?? 1), options);
+    const { isFast, bits, bbs } = rabitqOf(rabitq);
+    return isFast
+      ? new IndexIVFRaBitQFastScan(quantizer(), d, nlist, metric, bits, { ...options, bbs })
+      : new IndexIVFRaBitQ(quantizer(), d, nlist, metric, bits, options);
+  }
+  const fast = FAST_SCAN.exec(token);
+  if (fast !== null) {
+    const bbs = fast[3] === undefined ? undefined : Number(fast[3]);
+    const fastOptions = { ...options, byResidual: fast[2] === "r", bbs };
+    const M = Number(fast[1]);
+    return new IndexIVFPQFastScan(quantizer(), d, nlist, M, FAST_NBITS, metric, fastOptions);
   }
   const product = PRODUCT.exec(token);
   if (product === null) return undefined;

@@ -5,7 +5,7 @@
  */
 
 import type { Backend, CodeStore, RangeNeighbors, StoreSearch } from "../backend/backend.ts";
-import type { Codec } from "../codec/codec.ts";
+import type { Codec, CodecSpec } from "../codec/codec.ts";
 import { toRows, type VectorInput } from "../matrix.ts";
 import { Metric } from "../metric.ts";
 import { SearchResult } from "../result.ts";
@@ -45,7 +45,12 @@ export abstract class IndexFlatCodes extends Index {
 
   /** The codes; there are none before training. @internal */
   get store(): CodeStore {
-    return this.#store ??= this.backend.createCodes(this.codec.spec);
+    return this.#store ??= this.backend.createCodes(this.storeSpec());
+  }
+
+  /** The codec as the store is made for it. @internal */
+  protected storeSpec(): CodecSpec {
+    return this.codec.spec;
   }
 
   /** Number of vectors. */

@@ -5,7 +5,7 @@
  */
 
 import type { Backend, CodeLists, StoreSearch } from "../backend/backend.ts";
-import type { Codec } from "../codec/codec.ts";
+import type { Codec, CodecSpec } from "../codec/codec.ts";
 import { NotTrainedError } from "../errors.ts";
 import { toRows, type VectorInput } from "../matrix.ts";
 import { Metric } from "../metric.ts";
@@ -88,9 +88,13 @@ export abstract class IndexIVFCodes extends IndexIVF {
   }
 
   #createLists(backend: Backend): CodeLists {
-    const { codec, nlist } = this;
     if (!this.isTrained) throw new NotTrainedError("Cannot use the lists: call train() first");
-    return backend.createCodeLists(codec.spec, nlist, this.residual());
+    return backend.createCodeLists(this.storeSpec(), this.nlist, this.residual());
+  }
+
+  /** The codec as the lists are made for it. @internal */
+  protected storeSpec(): CodecSpec {
+    return this.codec.spec;
   }
 
   /** What codes are taken from, where they are residuals. @internal */

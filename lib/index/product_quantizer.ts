@@ -16,7 +16,8 @@ function tokenOf({ M, nbits }: ProductQuantizer): string {
   return `PQ${M}x${nbits}`;
 }
 
-function copyTraining(from: ProductQuantizer, to: ProductQuantizer): void {
+/** Gives a quantizer the training of another. @internal */
+export function copyTraining(from: ProductQuantizer, to: ProductQuantizer): void {
   Object.assign(to.cp, from.cp);
   if (from.isTrained) to.restore(from.centroids);
 }

@@ -10,11 +10,13 @@ import type { ByteReader } from "./byte_reader.ts";
 import { checkFinite } from "./faiss_checks.ts";
 import { readPreTransform, readRefine } from "./faiss_composites.ts";
 import { chunkRows, MAX_DIMENSION, UNAVAILABLE } from "./faiss_codes.ts";
+import { readIVFPQFastScan, readPQFastScan } from "./faiss_fast_scan.ts";
 import { readGraph } from "./faiss_hnsw.ts";
 import { type ListsExpected, readLists, skipDirectMap } from "./faiss_lists.ts";
 import { readLSH } from "./faiss_lsh.ts";
 import { readIVFPQ, readPQ } from "./faiss_product.ts";
 import { readFlatRaBitQ, readIVFRaBitQ } from "./faiss_rabitq.ts";
+import { readIVFRaBitQFastScan, readRaBitQFastScan } from "./faiss_rabitq_fast_scan.ts";
 import { readIVFSQ, readSQ } from "./faiss_scalar.ts";
 
 // Lists of an untrained index take memory with no bytes behind them.
@@ -66,6 +68,10 @@ export async function readRecord(place: Place): Promise<Index> {
       return await readSQ(place);
     case "IwSq":
       return await readIVFSQ(place);
+    case "IPfs":
+      return await readPQFastScan(place);
+    case "IwPf":
+      return await readIVFPQFastScan(place);
     case "IHNf":
       return await readHNSW(place);
     case "IxHe":
@@ -73,6 +79,10 @@ export async function readRecord(place: Place): Promise<Index> {
     case "Ixrq":
     case "Ixrr":
       return await readFlatRaBitQ(place, code === "Ixrr");
+    case "Irfn":
+      return await readRaBitQFastScan(place);
+    case "Iwrn":
+      return await readIVFRaBitQFastScan(place);
     case "Iwrq":
     case "Iwrr":
       return await readIVFRaBitQ(place, code === "Iwrr");

@@ -1,4 +1,5 @@
 import { UnsupportedError } from "../errors.ts";
+import { IndexIVFPQFastScan, IndexPQFastScan } from "../index/fast_scan.ts";
 import { IndexFlat } from "../index/flat.ts";
 import { IndexHNSWFlat } from "../index/hnsw.ts";
 import { IndexIDMap, IndexIDMap2 } from "../index/id_map.ts";
@@ -10,16 +11,19 @@ import { IndexPreTransform } from "../index/pre_transform.ts";
 import { IndexRefine } from "../index/refine.ts";
 import { IndexIVFPQ, IndexPQ } from "../index/product_quantizer.ts";
 import { IndexIVFRaBitQ, IndexRaBitQ } from "../index/rabitq.ts";
+import { IndexIVFRaBitQFastScan, IndexRaBitQFastScan } from "../index/rabitq_fast_scan.ts";
 import { IndexIVFScalarQuantizer, IndexScalarQuantizer } from "../index/scalar_quantizer.ts";
 import { Metric } from "../metric.ts";
 import type { ByteWriter } from "./byte_writer.ts";
 import { CHUNK_BYTES, chunkRows, HEADER_DUMMY } from "./faiss_codes.ts";
 import { writePreTransform, writeRefine } from "./faiss_composites.ts";
+import { writeIVFPQFastScan, writePQFastScan } from "./faiss_fast_scan.ts";
 import { writeGraph } from "./faiss_hnsw.ts";
 import { writeLists } from "./faiss_lists.ts";
 import { writeLSH } from "./faiss_lsh.ts";
 import { writeIVFPQ, writePQ } from "./faiss_product.ts";
 import { writeFlatRaBitQ, writeIVFRaBitQ } from "./faiss_rabitq.ts";
+import { writeIVFRaBitQFastScan, writeRaBitQFastScan } from "./faiss_rabitq_fast_scan.ts";
 import { writeIVFSQ, writeSQ } from "./faiss_scalar.ts";
 
 /** Writes one index, and those inside it, as FAISS does. */
@@ -37,8 +41,16 @@ export async function writeRecord(writer: ByteWriter, index: Index): Promise<voi
       await writePQ(writer, index);
     } else if (index instanceof IndexIVFPQ) {
       await writeIVFPQ(writer, index);
+    } else if (index instanceof IndexPQFastScan) {
+      await writePQFastScan(writer, index);
+    } else if (index instanceof IndexIVFPQFastScan) {
+      await writeIVFPQFastScan(writer, index);
     } else if (index instanceof IndexLSH) {
       await writeLSH(writer, index);
+    } else if (index instanceof IndexRaBitQFastScan) {
+      await writeRaBitQFastScan(writer, index);
+    } else if (index instanceof IndexIVFRaBitQFastScan) {
+      await writeIVFRaBitQFastScan(writer, index);
     } else if (index instanceof IndexRaBitQ) {
       await writeFlatRaBitQ(writer, index);
     } else if (index instanceof IndexIVFRaBitQ) {

@@ -156,4 +156,4 @@ save("signed_IDMap2", index)
 
 factory = faiss.index_factory(d, "IDMap2,IVF16,Flat")
 faiss.write_index(factory, f"{directory}/untrained.faiss")
-faiss.write_index(faiss.index_factory(d, "IVF16,PQ4x4fs"), f"{directory}/later.faiss")
+faiss.write_index(faiss.index_factory(d, "IVF16,ITQ8,SH"), f"{directory}/later.faiss")

@@ -38,8 +38,8 @@ export function scanCost(spec: CodecSpec): { code: number; list: number } {
   if (spec.kind === "rabitq") {
     return { code: spec.nbits === 1 ? spec.d / 8 : spec.d / 2, list: 4 * spec.d };
   }
-  // A look-up a part, in tables that take as long as comparing the centroids.
-  return { code: spec.m, list: spec.centroids.length };
+  // A look-up a part, in tables that take as long as comparing the centroids; of blocks, 32 at once.
+  return { code: spec.inBlocks ? spec.m / 32 : spec.m, list: spec.centroids.length };
 }
 
 /** The record of a specification, but for what all have, and the numbers that go with it. */

@@ -65,6 +65,14 @@ export const hnswVariantNames = { 24: "hnsw_walk", 25: "hnsw_filtered", 26: "hns
 
 /** Names of `mf_signs_variant`, by bit. */
 export const signsVariantNames = { 27: "signs_count" } as const;
+/** Names of `mf_blocks_variant`, by bit. */
+export const blocksVariantNames = { 16: "blocks_u8" } as const;
+
+const namesByBit = Object.entries({
+  ...blocksVariantNames,
+  ...hnswVariantNames,
+  ...signsVariantNames,
+});
 
 /** A call's report, as indexes show it. */
 export function runInfo({ variants, threads, scanned, recomputed }: Report): RunInfo {
@@ -73,9 +81,7 @@ export function runInfo({ variants, threads, scanned, recomputed }: Report): Run
     engine: "native",
     isa: isa ?? describeLibrary().isa,
     variants: [
-      ...Object.entries({ ...hnswVariantNames, ...signsVariantNames }).flatMap(([bit, name]) =>
-        variants & (1 << Number(bit)) ? [name] : []
-      ),
+      ...namesByBit.flatMap(([bit, name]) => variants & (1 << Number(bit)) ? [name] : []),
       ...variantNames.filter((_, bit) => variants & (1 << bit)),
     ],
     threads,

@@ -20,6 +20,14 @@ void cpu_codec_decode(const cpu_kernels *kernels, const cpu_codec *codec, const 
     cpu_pq_decode(codec->product, codes, n, centroid, x);
 }
 
+void cpu_codec_decode_at(const cpu_kernels *kernels, const cpu_codec *codec, const uint8_t *store, uint64_t at,
+                         const float *centroid, float *x) {
+  if (codec->layout.parts)
+    cpu_fast_decode(codec->product, store, at, centroid, x);
+  else
+    cpu_codec_decode(kernels, codec, store + at * codec->code_size, 1, centroid, x);
+}
+
 void cpu_codec_encode(const cpu_kernels *kernels, const cpu_codec *codec, const float *x, uint64_t n, uint8_t *codes) {
   if (codec->kind == CPU_CODEC_SCALAR)
     cpu_scalar_table(kernels)->encode(&codec->scalar, codec->d, codec->code_size, x, n, codes);

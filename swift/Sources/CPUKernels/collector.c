@@ -7,11 +7,10 @@
 #include "cpu_codec.h"
 #include "cpu_kernels.h"
 
-static const void *row_at(const cpu_source *source, uint64_t location) {
-  const cpu_segment *segment = source->segments ? source->segments + (location >> 32) : NULL;
-  const char *rows = (const char *)(segment ? segment->rows : source->rows);
-  size_t bytes = source->codec ? source->codec->code_size : source->d * sizeof(float);
-  return rows + (segment ? location & 0xffffffff : location) * bytes;
+// The rows, or codes, that a location is among, and its place there.
+static const void *rows_of(const cpu_source *source, uint64_t location, uint64_t *at) {
+  *at = source->segments ? location & 0xffffffff : location;
+  return source->segments ? source->segments[location >> 32].rows : source->rows;
 }
 
 static int64_t id_at(const cpu_source *source, uint64_t location) {
@@ -22,11 +21,14 @@ static int64_t id_at(const cpu_source *source, uint64_t location) {
 // room: d floats where rows are codes.
 static float exact_key(const cpu_scan *scan, uint64_t query, uint64_t location, float *room) {
   const cpu_source *source = &scan->source;
-  const float *row = row_at(source, location);
+  uint64_t at;
+  const float *row = rows_of(source, location, &at);
   if (source->codec) {
     const float *centroid = source->centroids ? source->centroids + (location >> 32) * source->d : NULL;
-    cpu_codec_decode(scan->kernels, source->codec, (const uint8_t *)row, 1, centroid, room);
+    cpu_codec_decode_at(scan->kernels, source->codec, (const uint8_t *)row, at, centroid, room);
     row = room;
+  } else {
+    row += at * source->d;
   }
   double value =
       scan->kernels->pair(source->metric, source->metric_arg, scan->queries + query * source->d, row, source->d);
@@ -235,6 +237,13 @@ void cpu_collector_push(const cpu_scan *scan, uint64_t query, const cpu_candidat
   __atomic_store_n(&c->lock, 0, __ATOMIC_RELEASE);
 }
 
+void cpu_collector_lower(const cpu_scan *scan, uint64_t query, float bound) {
+  cpu_collector *c = &scan->collectors[query];
+  while (__atomic_exchange_n(&c->lock, 1, __ATOMIC_ACQUIRE)) cpu_pause();
+  if (bound < c->bound) c->bound = bound;
+  __atomic_store_n(&c->lock, 0, __ATOMIC_RELEASE);
+}
+
 void cpu_collector_guess(const cpu_scan *scan, uint64_t query, uint64_t k, uint64_t capacity) {
   cpu_collector *c = &scan->collectors[query];
   tighten(scan->kernels, c, 0);
@@ -255,8 +264,15 @@ static void check_hope(const cpu_scan *scan, uint64_t query, cpu_collector *c) {
 }
 
 static void prefetch_row(const cpu_source *source, uint64_t location) {
-  const char *row = row_at(source, location);
+  uint64_t at;
+  const char *row = rows_of(source, location, &at);
   size_t bytes = source->codec ? source->codec->code_size : source->d * sizeof(float);
+  if (source->codec && source->codec->layout.parts) {
+    // A code is spread over its block.
+    bytes = cpu_fast_stride(&source->codec->layout);
+    at /= CPU_FAST_BLOCK;
+  }
+  row += at * bytes;
   for (size_t at = 0; at < bytes && at < 1024; at += 64) __builtin_prefetch(row + at);
 }
 

@@ -24,10 +24,19 @@ final class CodeLists: ListStore<UInt8> {
 
   /// What the code at a location stands for.
   func decode(_ location: Int64, _ x: UnsafeMutablePointer<Float>) throws {
-    let code = try row(location)
-    let centroid = centroids.start + Int(location >> 32) * codec.d
-    codec.decode(code, 1, plus: isResidual ? UnsafePointer(centroid) : nil, x)
+    let (list, offset) = try place(location)
+    let centroid = centroids.start + list * codec.d
+    codec.decode(lists[list].rows.start, at: offset, plus: isResidual ? UnsafePointer(centroid) : nil, x)
   }
+
+  override func stored(_ rows: Int) -> Int { codec.storedBytes(rows) }
+  override func put(_ rows: UnsafeMutablePointer<UInt8>, _ at: Int, _ row: UnsafePointer<UInt8>) {
+    codec.put(rows, at, row, 1)
+  }
+  override func copy(_ rows: UnsafeMutablePointer<UInt8>, _ at: Int, from other: UnsafePointer<UInt8>, _ n: Int) {
+    codec.copy(rows, at, from: other, n)
+  }
+  override func move(_ rows: UnsafeMutablePointer<UInt8>, to: Int, from: Int) { codec.move(rows, to: to, from: from) }
 
   func scan(_ request: Request, _ queries: UnsafePointer<Float>, _ call: Call) throws -> CodeScan {
     try CodeScan(
@@ -70,9 +79,9 @@ public func listsAppend(_ handle: UInt32, _ other: UInt32, _ addId: Double, _ ca
   call.run("append") {
     let store = try HandleTable.shared.find(handle, CodeLists.self)
     let other = try HandleTable.shared.find(other, CodeLists.self)
-    guard store.codec.d == other.codec.d, store.width == other.width, store.lists.count == other.lists.count else {
-      throw Failure.shape(
-        "\(other.lists.count) lists of \(other.width) bytes do not fit \(store.lists.count) lists of \(store.width)")
+    try store.codec.check(other.codec)
+    guard store.lists.count == other.lists.count else {
+      throw Failure.shape("\(other.lists.count) lists do not fit \(store.lists.count) lists")
     }
     guard store !== other else { throw Failure.value("lists cannot be appended to themselves") }
     guard addId.magnitude <= 9_007_199_254_740_992 else { throw Failure.value("add_id is out of range") }
@@ -100,7 +109,7 @@ public func listsGet(
       guard Int(list) < store.lists.count else { throw Failure.value("list \(list) is not among \(store.lists.count)") }
       let held = store.lists[Int(list)]
       guard held.count == n else { throw Failure.value("list \(list) holds \(held.count) rows, not \(n)") }
-      if let codes { codes.update(from: held.rows.start, count: held.count * store.width) }
+      if let codes { store.codec.get(held.rows.start, 0, held.count, codes) }
       if let ids { ids.update(from: held.ids.start, count: held.count) }
     }
   }

@@ -13,6 +13,9 @@ struct CodeScan {
     let count: Int
   }
 
+  /// Codes of every list, as scans see them.
+  var segments: UnsafePointer<cpu_segment>? { search.source.segments }
+
   let codec: Codec
   private let nlist: Int
   let rowsOf: (Int) -> Rows
@@ -55,6 +58,10 @@ struct CodeScan {
       search: search, nlist: nlist, sizeOf: { rowsOf($0).count }, probes: probes, nprobe: nprobe, itemRows: itemRows,
       itemQueries: itemQueries)
     try lists.check()
+    if codec.isInBlocks {
+      let blocks = BlockScan(self, probes, nprobe, nlist)
+      return try blocks.run(finish: finish, after: after)
+    }
     try lists.run(scan, finish: finish, after: after)
   }
 

@@ -38,6 +38,13 @@ final class Codec {
       product = quantizer
       rabitq = nil
       made.product = quantizer.plain
+      switch raw.type {
+      case MF_LAYOUT_ROWS.rawValue: break
+      case MF_LAYOUT_BLOCKS.rawValue:
+        guard raw.nbits == 4 else { throw Failure.value("codes in blocks are of 4 bits, not \(raw.nbits)") }
+        made.layout = cpu_fast_layout(parts: raw.m, extra: 0)
+      default: throw Failure.value("there is no layout \(raw.type) of codes")
+      }
     case MF_CODEC_RABITQ.rawValue, MF_CODEC_SIGNS.rawValue:
       let quantizer = try RaBitQCodec(raw, trained, count)
       codeSize = quantizer.codeSize
@@ -84,6 +91,77 @@ final class Codec {
     _ codes: UnsafePointer<UInt8>, _ n: Int, plus centroid: UnsafePointer<Float>?, _ x: UnsafeMutablePointer<Float>
   ) {
     cpu_codec_decode(Engine.shared.kernels, plain, codes, UInt64(n), centroid, x)
+  }
+
+  /// Whether stores keep codes in blocks.
+  var isInBlocks: Bool { plain.pointee.layout.parts > 0 }
+
+  /// Bytes that a store takes for codes.
+  func storedBytes(_ n: Int) -> Int {
+    isInBlocks ? cpu_fast_bytes(layout, UInt64(n)) : n * codeSize
+  }
+
+  /// Writes codes to places of a store.
+  func put(_ store: UnsafeMutablePointer<UInt8>, _ at: Int, _ codes: UnsafePointer<UInt8>, _ n: Int) {
+    if isInBlocks {
+      cpu_fast_put(layout, store, UInt64(at), codes, UInt64(n))
+    } else {
+      (store + at * codeSize).update(from: codes, count: n * codeSize)
+    }
+  }
+
+  /// Copies codes from their places in a store.
+  func get(_ store: UnsafePointer<UInt8>, _ at: Int, _ n: Int, _ codes: UnsafeMutablePointer<UInt8>) {
+    if isInBlocks {
+      cpu_fast_get(layout, store, UInt64(at), UInt64(n), codes)
+    } else {
+      codes.update(from: store + at * codeSize, count: n * codeSize)
+    }
+  }
+
+  /// Moves a code to another place of its store.
+  func move(_ store: UnsafeMutablePointer<UInt8>, to: Int, from: Int) {
+    if isInBlocks {
+      cpu_fast_move(layout, store, UInt64(to), UInt64(from))
+    } else {
+      memmove(store + to * codeSize, store + from * codeSize, codeSize)
+    }
+  }
+
+  /// Copies codes of one store to places of another.
+  func copy(_ store: UnsafeMutablePointer<UInt8>, _ at: Int, from other: UnsafePointer<UInt8>, _ n: Int) {
+    guard isInBlocks, at % Int(CPU_FAST_BLOCK) != 0 else {
+      store.advanced(by: storedBytes(at)).update(from: other, count: storedBytes(n))
+      return
+    }
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: codeSize) { code in
+      for i in 0..<n {
+        get(other, i, 1, code.baseAddress!)
+        put(store, at + i, code.baseAddress!, 1)
+      }
+    }
+  }
+
+  /// What the code at a place of a store stands for.
+  func decode(
+    _ store: UnsafePointer<UInt8>, at: Int, plus centroid: UnsafePointer<Float>?, _ x: UnsafeMutablePointer<Float>
+  ) {
+    cpu_codec_decode_at(Engine.shared.kernels, plain, store, UInt64(at), centroid, x)
+  }
+
+  /// Throws unless a store of another codec's codes may be copied into one of this.
+  func check(_ other: Codec) throws {
+    guard d == other.d, codeSize == other.codeSize else {
+      throw Failure.shape("codes of \(other.codeSize) bytes do not fit codes of \(codeSize)")
+    }
+    guard isInBlocks == other.isInBlocks, layout.pointee.parts == other.layout.pointee.parts else {
+      throw Failure.shape("codes are laid out differently in the two stores")
+    }
+  }
+
+  private var layout: UnsafePointer<cpu_fast_layout> {
+    UnsafeRawPointer(plain).advanced(by: MemoryLayout<cpu_codec>.offset(of: \.layout)!)
+      .assumingMemoryBound(to: cpu_fast_layout.self)
   }
 
   /// Rows that one item of a loop takes.

@@ -16,14 +16,21 @@ final class Codes {
 
   func add(_ codes: UnsafePointer<UInt8>, _ n: Int) throws {
     guard n <= Int.max / size - count else { throw Failure.memory(Int.max) }
-    try bytes.grow((count + n) * size, used: count * size)
-    (bytes.start + count * size).update(from: codes, count: n * size)
+    try bytes.grow(codec.storedBytes(count + n), used: codec.storedBytes(count))
+    codec.put(bytes.start, count, codes, n)
     count += n
   }
 
-  func code(_ row: Int64) throws -> UnsafePointer<UInt8> {
+  func append(_ other: Codes) throws {
+    guard other.count <= Int.max / size - count else { throw Failure.memory(Int.max) }
+    try bytes.grow(codec.storedBytes(count + other.count), used: codec.storedBytes(count))
+    codec.copy(bytes.start, count, from: other.bytes.start, other.count)
+    count += other.count
+  }
+
+  func decode(_ row: Int64, _ x: UnsafeMutablePointer<Float>) throws {
     guard row >= 0, row < Int64(count) else { throw Failure.value("row \(row) is not among \(count)") }
-    return UnsafePointer(bytes.start + Int(row) * size)
+    codec.decode(bytes.start, at: Int(row), plus: nil, x)
   }
 
   func remove(_ selector: Selector) -> Int {
@@ -38,7 +45,7 @@ final class Codes {
             next += 1
             continue
           }
-          if kept != start + i { memmove(bytes.start + kept * size, bytes.start + (start + i) * size, size) }
+          if kept != start + i { codec.move(bytes.start, to: kept, from: start + i) }
           kept += 1
         }
       }
@@ -96,11 +103,9 @@ public func codesAppend(_ handle: UInt32, _ other: UInt32, _ call: Call) -> Int3
   call.run("append") {
     let store = try HandleTable.shared.find(handle, Codes.self)
     let other = try HandleTable.shared.find(other, Codes.self)
-    guard store.codec.d == other.codec.d, store.codec.codeSize == other.codec.codeSize else {
-      throw Failure.shape("codes of \(other.codec.codeSize) bytes do not fit codes of \(store.codec.codeSize)")
-    }
+    try store.codec.check(other.codec)
     guard store !== other else { throw Failure.value("a store cannot be appended to itself") }
-    try store.lock.writing { try other.lock.reading { try store.add(other.bytes.start, other.count) } }
+    try store.lock.writing { try other.lock.reading { try store.append(other) } }
   }
 }
 
@@ -116,8 +121,7 @@ public func codesGet(
       guard start + n <= store.count else {
         throw Failure.value("codes \(start) to \(start + n) are not all among \(store.count)")
       }
-      let size = store.codec.codeSize
-      if n > 0, let codes { codes.update(from: store.bytes.start + start * size, count: n * size) }
+      if n > 0, let codes { store.codec.get(store.bytes.start, start, n, codes) }
     }
   }
 }
@@ -131,7 +135,7 @@ public func codesGather(
     let n = try count(n, "n")
     try store.lock.reading {
       guard n > 0, let rows, let x else { return }
-      for i in 0..<n { store.codec.decode(try store.code(rows[i]), 1, plus: nil, x + i * store.codec.d) }
+      for i in 0..<n { try store.decode(rows[i], x + i * store.codec.d) }
     }
   }
 }

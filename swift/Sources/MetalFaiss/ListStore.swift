@@ -44,9 +44,27 @@ class ListStore<Element> {
   private func reserve(_ list: Int, _ more: Int) throws {
     let count = lists[list].count
     guard count + more < 1 << 32 else { throw Failure.value("list \(list) would hold more than 2^32 rows") }
-    try lists[list].rows.grow((count + more) * width, used: count * width)
+    try lists[list].rows.grow(stored(count + more), used: stored(count))
     try lists[list].ids.grow(count + more, used: count)
     publish(list)
+  }
+
+  /// Elements that rows of a list take.
+  func stored(_ rows: Int) -> Int { rows * width }
+
+  /// Writes a row to its place in a list.
+  func put(_ rows: UnsafeMutablePointer<Element>, _ at: Int, _ row: UnsafePointer<Element>) {
+    (rows + at * width).update(from: row, count: width)
+  }
+
+  /// Copies rows of another list to places in a list.
+  func copy(_ rows: UnsafeMutablePointer<Element>, _ at: Int, from other: UnsafePointer<Element>, _ n: Int) {
+    (rows + at * width).update(from: other, count: n * width)
+  }
+
+  /// Moves a row to another place of its list.
+  func move(_ rows: UnsafeMutablePointer<Element>, to: Int, from: Int) {
+    memmove(rows + to * width, rows + from * width, width * MemoryLayout<Element>.stride)
   }
 
   /// Throws if a row may not be added.
@@ -75,7 +93,7 @@ class ListStore<Element> {
     engine.pool.forEach(lists.count, parallel: n * width > 100_000) { list, _ in
       let count = lists[list].count
       for (slot, i) in order[starts[list]..<starts[list + 1]].enumerated() {
-        (lists[list].rows.start + (count + slot) * width).update(from: x + Int(i) * width, count: width)
+        put(lists[list].rows.start, count + slot, x + Int(i) * width)
         lists[list].ids.start[count + slot] = ids[Int(i)]
       }
     }
@@ -90,7 +108,7 @@ class ListStore<Element> {
     for list in lists.indices where other.lists[list].count > 0 {
       let from = other.lists[list]
       let count = lists[list].count
-      (lists[list].rows.start + count * width).update(from: from.rows.start, count: from.count * width)
+      copy(lists[list].rows.start, count, from: from.rows.start, from.count)
       for i in 0..<from.count { lists[list].ids.start[count + i] = from.ids.start[i] + adding }
       lists[list].count += from.count
       publish(list)
@@ -105,7 +123,7 @@ class ListStore<Element> {
       var kept = 0
       for i in 0..<held.count where !selector.contains(held.ids.start[i]) {
         if kept != i {
-          memmove(held.rows.start + kept * width, held.rows.start + i * width, width * MemoryLayout<Element>.stride)
+          move(held.rows.start, to: kept, from: i)
           held.ids.start[kept] = held.ids.start[i]
         }
         kept += 1
@@ -140,12 +158,18 @@ class ListStore<Element> {
     for i in 0..<n { locations[i] = directory![ids[i]] ?? -1 }
   }
 
-  func row(_ location: Int64) throws -> UnsafePointer<Element> {
+  /// The list of a location, and its place there.
+  func place(_ location: Int64) throws -> (list: Int, offset: Int) {
     let list = Int(location >> 32)
     let offset = Int(location & 0xffff_ffff)
     guard location >= 0, list < lists.count, offset < lists[list].count else {
       throw Failure.value("location \(location) holds no row")
     }
+    return (list, offset)
+  }
+
+  func row(_ location: Int64) throws -> UnsafePointer<Element> {
+    let (list, offset) = try place(location)
     return UnsafePointer(lists[list].rows.start + offset * width)
   }
 }

@@ -18,6 +18,8 @@ private struct Rerank {
   let queries: UnsafePointer<Float>
   let candidates: UnsafePointer<Int64>
 
+  private static let ahead = 8
+
   /// Writes the results of one query; answers how many pairs were compared.
   func run(_ query: Int, _ distances: UnsafeMutablePointer<Float>, _ labels: UnsafeMutablePointer<Int64>) -> Int {
     let (d, k, sign) = (flat.d, request.k, request.isSimilarity ? -1.0 : 1.0)
@@ -25,6 +27,13 @@ private struct Rerank {
     return withUnsafeTemporaryAllocation(of: Candidate.self, capacity: offered) { kept in
       var (count, compared) = (0, 0)
       for i in 0..<offered {
+        // Rows are anywhere: memory is asked for some of them while others are compared.
+        if i % Self.ahead == 0 {
+          for next in i + (i == 0 ? 0 : Self.ahead)..<i + 2 * Self.ahead where next < offered {
+            let row = candidates[query * offered + next]
+            if row >= 0 { cpu_prefetch(flat.rows.start + Int(row) * d, min(d * 4, 1024)) }
+          }
+        }
         let row = candidates[query * offered + i]
         guard row >= 0 else { continue }
         compared += 1

@@ -51,7 +51,7 @@ final class Search {
   private var recomputed = 0.0
 
   private let queries: UnsafePointer<Float>
-  private let source: cpu_source
+  let source: cpu_source
   private var collectors = Memory<cpu_collector>()
   private var items = Memory<UInt8>()
 

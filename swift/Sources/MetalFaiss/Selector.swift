@@ -105,12 +105,12 @@ final class Selector {
     return found
   }
 
-  /// The selected of 0..<count as bits, 64 a word, by ids[i] or i. Returns how many there are.
-  func select(ids: UnsafePointer<Int64>?, count: Int, into bitmap: UnsafeMutableRawPointer) -> Int {
+  /// The selected of 0..<count as bits, 64 a word, by ids[i] or first + i. Returns how many there are.
+  func select(ids: UnsafePointer<Int64>?, first: Int64 = 0, count: Int, into bitmap: UnsafeMutableRawPointer) -> Int {
     var found = 0
     for at in stride(from: 0, to: count, by: 64) {
       let ids = ids.map { $0 + at }
-      let mask = mask(ids: ids, first: Int64(at), count: min(64, count - at))
+      let mask = mask(ids: ids, first: first + Int64(at), count: min(64, count - at))
       bitmap.storeBytes(of: mask.littleEndian, toByteOffset: at / 8, as: UInt64.self)
       found += mask.nonzeroBitCount
     }

@@ -91,11 +91,18 @@ typedef enum mf_codec_kind {
   MF_CODEC_SIGNS = 9,   // searched by L2, which is then the number of bits that differ
 } mf_codec_kind;
 
+// How a store keeps product codes. They come and go one after the other all the same.
+typedef enum mf_code_layout {
+  MF_LAYOUT_ROWS = 0,
+  MF_LAYOUT_BLOCKS = 1,  // of 4 bits: in blocks of 32, as faiss's fast scan has them
+} mf_code_layout;
+
 // What turns rows into codes. 32 bytes.
 typedef struct mf_codec {
   uint32_t kind;      // mf_codec_kind
   uint32_t d;
-  uint32_t type;      // of scalar ones, faiss's QuantizerType, 0 to 8; of RaBitQ 1 for products, 0 for L2
+  uint32_t type;      // of scalar ones, faiss's QuantizerType, 0 to 8; of product ones mf_code_layout; of RaBitQ 1 for
+                      // products, 0 for L2
   uint32_t m;         // of product ones, parts of a row
   uint32_t nbits;     // of product ones, bits of a part; of RaBitQ, of a number
   uint32_t reserved;
@@ -174,6 +181,11 @@ int32_t mf_codec_encode(uint32_t codec, double n, const float *x, uint8_t *codes
 int32_t mf_codec_encode_about(uint32_t codec, double n, const float *x, const float *about, uint8_t *codes,
                               mf_call *call);
 int32_t mf_codec_decode(uint32_t codec, double n, const uint8_t *codes, float *x, mf_call *call);
+
+// What a search of codes in blocks ran, beside mf_variant's bits.
+typedef enum mf_blocks_variant {
+  MF_BLOCKS_U8 = 65536,  // tables of bytes for 32 codes at once; what may be near by tables of floats
+} mf_blocks_variant;
 
 // ---- codes in order of arrival; a code's id is its position. Searches are by L2 or inner product
 int32_t mf_codes_create(uint32_t codec, uint32_t *store, mf_call *call);

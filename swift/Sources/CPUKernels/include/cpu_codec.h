@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cpu_fast.h"
+
 typedef enum cpu_codec_kind {  // as mf_codec_kind
   CPU_CODEC_SCALAR = 0,
   CPU_CODEC_PRODUCT = 1,
@@ -43,6 +45,7 @@ typedef struct cpu_codec {
   size_t code_size;
   cpu_scalar scalar;
   const struct cpu_pq *product;
+  cpu_fast_layout layout;  // how codes lie in a store
   const struct cpu_rabitq *rabitq;  // of signs too
 } cpu_codec;
 
@@ -54,6 +57,9 @@ uint32_t cpu_scalar_bits(uint32_t type);
 // instruction set.
 void cpu_codec_decode(const struct cpu_kernels *kernels, const cpu_codec *codec, const uint8_t *codes, uint64_t n,
                       const float *centroid, float *x);
+// What the code at a place of a store stands for, as cpu_codec_decode has it.
+void cpu_codec_decode_at(const struct cpu_kernels *kernels, const cpu_codec *codec, const uint8_t *store, uint64_t at,
+                         const float *centroid, float *x);
 // Codes of n rows.
 void cpu_codec_encode(const struct cpu_kernels *kernels, const cpu_codec *codec, const float *x, uint64_t n,
                       uint8_t *codes);

@@ -193,6 +193,8 @@ void cpu_collector_guess(const cpu_scan *scan, uint64_t query, uint64_t k, uint6
 void cpu_collector_finish(const cpu_scan *scan, uint64_t query, float *distances, int64_t *labels);
 // Takes the query's lock: scans of several threads share collectors.
 void cpu_collector_push(const cpu_scan *scan, uint64_t query, const cpu_candidate *found, uint32_t count);
+// Lowers the query's bound to that of k rows which were found.
+void cpu_collector_lower(const cpu_scan *scan, uint64_t query, float bound);
 // Keeps the results strictly within the bound, in order of id: distances in upper, ids in location.
 void cpu_collector_finish_range(const cpu_scan *scan, uint64_t query);
 
@@ -258,6 +260,9 @@ static inline uint32_t cpu_atomic_down(uint32_t *counter) { return __atomic_sub_
 static inline uint64_t cpu_atomic_load(const uint64_t *value) { return __atomic_load_n(value, __ATOMIC_ACQUIRE); }
 static inline void cpu_atomic_store(uint64_t *value, uint64_t to) { __atomic_store_n(value, to, __ATOMIC_RELEASE); }
 static inline uint32_t cpu_atomic_load32(const uint32_t *value) { return __atomic_load_n(value, __ATOMIC_RELAXED); }
+static inline void cpu_prefetch(const void *start, size_t bytes) {
+  for (size_t at = 0; at < bytes; at += 64) __builtin_prefetch((const char *)start + at);
+}
 static inline void cpu_pause(void) {
 #if defined(__x86_64__)
   __builtin_ia32_pause();

@@ -1,0 +1,8 @@
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#define ISA neon
+#define ISA_NEON
+#define LANES 4
+#define VB 16
+#include "fast.inc.h"
+#endif
