@@ -197,6 +197,7 @@ export {
   type IVFFastScanOptions,
 } from "./lib/index/fast_scan.ts";
 export { IndexIVFPQ, IndexPQ } from "./lib/index/product_quantizer.ts";
+export { IndexIVFRaBitQFastScan, IndexRaBitQFastScan } from "./lib/index/rabitq_fast_scan.ts";
 export { IndexLSH } from "./lib/index/lsh.ts";
 export { IndexIVFRaBitQ, IndexRaBitQ } from "./lib/index/rabitq.ts";
 export { deviceTopkMerge, hostTopkMerge } from "./lib/index/topk_merge.ts";

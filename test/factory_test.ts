@@ -160,7 +160,6 @@ const later: [description: string, token: string, name: string][] = [
   ["IVF16,SQtq4", "SQtq4", "IndexIVFScalarQuantizer"],
   ["IVF16,FlatDedup", "FlatDedup", "IndexIVFFlatDedup"],
   ["IVF16,FlatPanorama8_64", "FlatPanorama8_64", "IndexIVFFlatPanorama"],
-  ["IVF16,RaBitQfs_64", "RaBitQfs_64", "IndexIVFRaBitQFastScan"],
   ["IVF16,EDEN2BIASED", "EDEN2BIASED", "IndexIVFEDEN"],
   ["IVF16,RQ8x4fs_32_Nrq2x4", "RQ8x4fs_32_Nrq2x4", "IndexIVFFastScan"],
   ["IVF16,ITQ64,SH1g", "SH1g", "IndexIVFSpectralHash"],
@@ -175,7 +174,7 @@ const later: [description: string, token: string, name: string][] = [
   ["FlatL2Panorama8", "FlatL2Panorama8", "IndexFlatL2Panorama"],
   ["MinMaxFP16,SQ8", "MinMaxFP16", "IndexRowwiseMinMax"],
   ["IVF16,SQtq4,RFlat", "SQtq4", "IndexIVFScalarQuantizer"],
-  ["Flat,Refine(RaBitQfs)", "RaBitQfs", "IndexRaBitQFastScan"],
+  ["Flat,Refine(EDEN2)", "EDEN2", "IndexEDEN"],
   ["SVSVamana64,LVQ4x4", "SVSVamana64", "IndexSVSVamana"],
 ];
 

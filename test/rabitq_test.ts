@@ -219,7 +219,19 @@ testEach("RaBitQ lies in maps, under refinements and after rotations", async (ba
 });
 
 testEach("the factory makes RaBitQ of its tokens", async (backend) => {
-  for (const token of ["RaBitQ", "RaBitQ4", "IVF8,RaBitQ", "IVF8,RaBitQ9", "IDMap,RR,RaBitQ2"]) {
+  for (
+    const token of [
+      "RaBitQ",
+      "RaBitQ4",
+      "IVF8,RaBitQ",
+      "IVF8,RaBitQ9",
+      "IDMap,RR,RaBitQ2",
+      "RaBitQfs",
+      "RaBitQfs4_64",
+      "IVF8,RaBitQfs_96",
+      "IVF8,RaBitQfs3",
+    ]
+  ) {
     using index = indexFactory(16, token, Metric.InnerProduct, { backend });
     assert.equal(reverseIndexFactory(index), token);
     assert.equal(index.isTrained, false);

@@ -9,6 +9,7 @@ import { IndexFlat } from "../lib/index/flat.ts";
 import type { Index } from "../lib/index/index.ts";
 import { IndexLSH } from "../lib/index/lsh.ts";
 import { IndexIVFRaBitQ, IndexRaBitQ } from "../lib/index/rabitq.ts";
+import { IndexIVFRaBitQFastScan, IndexRaBitQFastScan } from "../lib/index/rabitq_fast_scan.ts";
 import { Metric } from "../lib/metric.ts";
 import { numbers } from "./indexes.ts";
 
@@ -29,6 +30,15 @@ export async function signKinds(backend: Backend): Promise<Map<string, Index>> {
     flat.qb = 6;
     kinds.set(`RaBitQ${bits}`, flat).set(`IVF RaBitQ${bits}`, lists);
   }
+  const fast = new IndexRaBitQFastScan(d, Metric.L2, 1, { backend });
+  await fast.train(x);
+  const quantizer = new IndexFlat(d, Metric.L2, { backend });
+  await quantizer.add(x.subarray(0, 4 * d));
+  const listed = new IndexIVFRaBitQFastScan(quantizer, d, 4, Metric.L2, 3, { bbs: 64 });
+  listed.ownFields = true;
+  for (const index of [fast, listed]) await index.add(x);
+  kinds.set("RaBitQfs", fast).set("IVF RaBitQfs3_64", listed);
+  kinds.set("RaBitQfs2 untrained", new IndexRaBitQFastScan(d, Metric.L2, 2, { backend }));
   const untrained = new IndexIVFRaBitQ(new IndexFlat(d, Metric.L2, { backend }), d, 4);
   untrained.ownFields = true;
   kinds.set("IVF RaBitQ1 untrained", untrained);

@@ -18,18 +18,26 @@ export function isBlockSize(bbs: number): boolean {
 /**
  * How codes of `parts` 4-bit numbers lie in blocks of `bbs` codes. Two parts after the other a
  * block has 32 bytes for every 32 codes: 16 for the one part, 16 for the other, of which the low
- * halves are of the first 16 codes (0, 8, 1, 9 …) and the high ones of the other 16.
+ * halves are of the first 16 codes (0, 8, 1, 9 …) and the high ones of the other 16. What else codes
+ * have follows the parts of a block's codes, one code after the other.
  */
 export class CodeBlocks {
   /** Codes of a block. */
   readonly bbs: number;
   /** Bytes of a code by itself. */
   readonly codeSize: number;
+  readonly #pairs: number;
+  readonly #extra: number;
 
-  /** The layout of codes of `parts` numbers in blocks of `bbs`, a multiple of 32. */
-  constructor(parts: number, bbs: number) {
+  /**
+   * The layout of codes of `parts` numbers, and `extra` bytes after these, in blocks of `bbs`, a
+   * multiple of 32.
+   */
+  constructor(parts: number, bbs: number, extra = 0) {
     this.bbs = bbs;
-    this.codeSize = Math.ceil(parts / 2);
+    this.#pairs = Math.ceil(parts / 2);
+    this.#extra = extra;
+    this.codeSize = this.#pairs + extra;
   }
 
   /** Bytes of a block. */
@@ -50,6 +58,9 @@ export class CodeBlocks {
       blocks[at]! |= (codes[code]! & 15) << shift;
       blocks[at + 16]! |= codes[code]! >> 4 << shift;
     });
+    this.#eachExtra(n, (at, code) => {
+      blocks.set(codes.subarray(code, code + this.#extra), at);
+    });
     return blocks;
   }
 
@@ -59,6 +70,7 @@ export class CodeBlocks {
     this.#each(n, (at, shift, code) => {
       codes[code] = (blocks[at]! >> shift & 15) | (blocks[at + 16]! >> shift & 15) << 4;
     });
+    this.#eachExtra(n, (at, code) => codes.set(blocks.subarray(at, at + this.#extra), code));
     return codes;
   }
 
@@ -71,9 +83,21 @@ export class CodeBlocks {
       const start = (row - place) / bbs * blockBytes + (place >> 5) * GROUP +
         ((lane & 7) << 1 | lane >> 3);
       const shift = place & 16 ? 4 : 0;
-      for (let pair = 0; pair < codeSize; pair++) {
+      for (let pair = 0; pair < this.#pairs; pair++) {
         visit(start + pair * bbs, shift, row * codeSize + pair);
       }
+    }
+  }
+
+  /** Tells of each code where in the blocks and in codes its other bytes are, if it has any. */
+  #eachExtra(n: number, visit: (at: number, code: number) => void): void {
+    const { bbs, codeSize, blockBytes } = this;
+    if (this.#extra === 0) return;
+    for (let row = 0; row < n; row++) {
+      const place = row % bbs;
+      const block = (row - place) / bbs * blockBytes;
+      const at = block + bbs * this.#pairs + place * this.#extra;
+      visit(at, row * codeSize + this.#pairs);
     }
   }
 }

@@ -28,7 +28,7 @@ const idMaps = { IDMap: IndexIDMap, IDMap2: IndexIDMap2 } as const;
 /**
  * An index by its factory string: `Flat`, `PQ<M>x<nbits>`, `PQ<M>x4fs[_<bbs>]` (of residuals after
  * `IVF<n>,`: `PQ<M>x4fsr`), `SQ8` and its like,
- * `RaBitQ[<nbits>]`, `RQ<M>x<nbits>`, `LSQ…`, `PRQ<s>x<M>x<nbits>` and `PLSQ…`, the last four perhaps
+ * `RaBitQ[fs][<nbits>]`, `RQ<M>x<nbits>`, `LSQ…`, `PRQ<s>x<M>x<nbits>` and `PLSQ…`, the last four perhaps
  * with a norm like `_Nqint8`, and these after `IVF<n>,`, `IVF<n>_HNSW<M>,`, `IVF<n>_NSG<R>,` or
  * `IVF<n>(<quantizer>),` (`n` may end in `k` or `M`; `nbits` is 8 if left out);
  * `LSH[<nbits>][r][t]`; `HNSW<M>` or `NSG<R>`, alone or before `,Flat` or a code; transforms before

@@ -16,6 +16,7 @@ import { IndexLSH } from "./lsh.ts";
 import { IndexNSGFlat, IndexNSGPQ, IndexNSGSQ } from "./nsg.ts";
 import { IndexIVFPQ, IndexPQ } from "./product_quantizer.ts";
 import { IndexIVFRaBitQ, IndexRaBitQ } from "./rabitq.ts";
+import { IndexIVFRaBitQFastScan, IndexRaBitQFastScan } from "./rabitq_fast_scan.ts";
 import { IndexIVFScalarQuantizer, IndexScalarQuantizer } from "./scalar_quantizer.ts";
 
 /** Bits of a part's number where the token has none. */
@@ -33,8 +34,8 @@ const FAST_SCAN = /^PQ(\d+)x4fs(r?)(?:_(\d+))?$/;
 /** `LSH[<nbits>][r][t]`: of a rotation, with thresholds. Not in lists. */
 const SIGNS = /^LSH(\d*)(r?)(t?)$/;
 
-/** `RaBitQ`, or with the bits of a number after it. */
-const RABITQ = /^RaBitQ([1-9])?$/;
+/** `RaBitQ[fs]`, perhaps with the bits of a number, and of a fast scan the codes of a block after it. */
+const RABITQ = /^RaBitQ(?:(fs)?([1-9])?|fs([1-9])?_(\d+))$/;
 
 /** Scalar quantizers by their tokens: `SQ8`, `SQfp16` … */
 const SCALAR: ReadonlyMap<string, QuantizerType> = new Map(
@@ -42,6 +43,15 @@ const SCALAR: ReadonlyMap<string, QuantizerType> = new Map(
     return token === undefined ? [] : [[token, Number(qtype) as QuantizerType]];
   }),
 );
+
+/** What a token of RaBitQ says. */
+function rabitqOf([, fast, bits, blockBits, bbs]: RegExpExecArray) {
+  return {
+    isFast: fast !== undefined || bbs !== undefined,
+    bits: Number(bits ?? blockBits ?? 1),
+    bbs: bbs === undefined ? undefined : Number(bbs),
+  };
+}
 
 /** Whether a token is of codes that are there. */
 export function isCodes(token: string): boolean {
@@ -78,7 +88,12 @@ export function makeCodes(
     return new IndexLSH(d, Number(nbits || d), { ...options, ...how });
   }
   const rabitq = RABITQ.exec(token);
-  if (rabitq !== null) return new IndexRaBitQ(d, metric, Number(rabitq[1] ?? 1), options);
+  if (rabitq !== null) {
+    const { isFast, bits, bbs } = rabitqOf(rabitq);
+    return isFast
+      ? new IndexRaBitQFastScan(d, metric, bits, { ...options, bbs })
+      : new IndexRaBitQ(d, metric, bits, options);
+  }
   const product = PRODUCT.exec(token);
   if (product === null) return makeAdditive(token, d, metric, options);
   return new IndexPQ(d, Number(product[1]), Number(product[2] ?? NBITS), metric, options);
@@ -106,7 +121,10 @@ export function makeIVFCodes(
   }
   const rabitq = RABITQ.exec(token);
   if (rabitq !== null) {
-    return new IndexIVFRaBitQ(quantizer(), d, nlist, metric, Number(rabitq[1] ?? 1), options);
+    const { isFast, bits, bbs } = rabitqOf(rabitq);
+    return isFast
+      ? new IndexIVFRaBitQFastScan(quantizer(), d, nlist, metric, bits, { ...options, bbs })
+      : new IndexIVFRaBitQ(quantizer(), d, nlist, metric, bits, options);
   }
   const product = PRODUCT.exec(token);
   if (product === null) return makeIVFAdditive(token, quantizer, d, nlist, metric, options);

@@ -24,7 +24,6 @@ const ivfCodes: Table = [
   [/^PQ\d+\+\d+$/, "IndexIVFPQR"],
   [new RegExp(`^(P?RQ|P?LSQ)[\\dx]+x4fsr?(_\\d+)?${ADDITIVE_NORM}$`), "IndexIVFFastScan"],
   [/^SH\d*[gcm]?$/, "IndexIVFSpectralHash"],
-  [/^RaBitQfs[1-9]?(_\d+)?$/, "IndexIVFRaBitQFastScan"],
   [/^EDEN[1-8]?(BIASED|BIAS)?$/, "IndexIVFEDEN"],
 ];
 
@@ -38,7 +37,6 @@ const indexes: Table = [
   [new RegExp(`^RCQ${STAGES}$`), "ResidualCoarseQuantizer"],
   [new RegExp(`^LSCQ${STAGES}$`), "LocalSearchCoarseQuantizer"],
   [new RegExp(`^(P?RQ|P?LSQ)[\\dx]+x4fs(_\\d+)?${ADDITIVE_NORM}$`), "IndexFastScan"],
-  [/^RaBitQfs[1-9]?(_\d+)?$/, "IndexRaBitQFastScan"],
   [/^EDEN[1-8]?(BIASED|BIAS)?$/, "IndexEDEN"],
   [/^SVSFlat$/, "IndexSVSFlat"],
   [/^SVSVamana\d+$/, "IndexSVSVamana"],

@@ -38,7 +38,8 @@ function fastQuantizer(d: number, M: number, nbits: number, backend?: Backend): 
   return new ProductQuantizer(d, M, nbits, { backend });
 }
 
-function checkBBS(bbs = BBS): number {
+/** Codes of a block, or an error. @internal */
+export function checkBBS(bbs: number = BBS): number {
   if (!isBlockSize(bbs)) {
     throw new RangeError(
       `Cannot make an index: bbs ${bbs} is no multiple of 32 from 32 to ${MAX_BBS}`,

@@ -36,7 +36,8 @@ export async function readRaBitQ(
   return Number(bits);
 }
 
-function checkCodeSize(
+/** Refuses another size of codes than they have. */
+export function checkCodeSize(
   reader: ByteReader,
   codeSize: bigint,
   d: number,

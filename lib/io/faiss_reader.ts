@@ -18,6 +18,7 @@ import { readLSH } from "./faiss_lsh.ts";
 import { mapRows } from "./faiss_map.ts";
 import { readIVFPQ, readPQ } from "./faiss_product.ts";
 import { readFlatRaBitQ, readIVFRaBitQ } from "./faiss_rabitq.ts";
+import { readIVFRaBitQFastScan, readRaBitQFastScan } from "./faiss_rabitq_fast_scan.ts";
 import { readIVFSQ, readSQ } from "./faiss_scalar.ts";
 
 // Lists of an untrained index take memory with no bytes behind them.
@@ -85,6 +86,10 @@ export async function readRecord(place: Place): Promise<Index> {
     case "Ixrq":
     case "Ixrr":
       return await readFlatRaBitQ(place, code === "Ixrr");
+    case "Irfn":
+      return await readRaBitQFastScan(place);
+    case "Iwrn":
+      return await readIVFRaBitQFastScan(place);
     case "Iwrq":
     case "Iwrr":
       return await readIVFRaBitQ(place, code === "Iwrr");

@@ -11,6 +11,7 @@ import { IndexPreTransform } from "../index/pre_transform.ts";
 import { IndexRefine } from "../index/refine.ts";
 import { IndexIVFPQ, IndexPQ } from "../index/product_quantizer.ts";
 import { IndexIVFRaBitQ, IndexRaBitQ } from "../index/rabitq.ts";
+import { IndexIVFRaBitQFastScan, IndexRaBitQFastScan } from "../index/rabitq_fast_scan.ts";
 import { IndexIVFScalarQuantizer, IndexScalarQuantizer } from "../index/scalar_quantizer.ts";
 import { Metric } from "../metric.ts";
 import type { ByteWriter } from "./byte_writer.ts";
@@ -23,6 +24,7 @@ import { writeDirectMap, writeLists } from "./faiss_lists.ts";
 import { writeLSH } from "./faiss_lsh.ts";
 import { writeIVFPQ, writePQ } from "./faiss_product.ts";
 import { writeFlatRaBitQ, writeIVFRaBitQ } from "./faiss_rabitq.ts";
+import { writeIVFRaBitQFastScan, writeRaBitQFastScan } from "./faiss_rabitq_fast_scan.ts";
 import { writeIVFSQ, writeSQ } from "./faiss_scalar.ts";
 
 /** Writes one index, and those inside it, as FAISS does. */
@@ -46,6 +48,10 @@ export async function writeRecord(writer: ByteWriter, index: Index): Promise<voi
       await writeIVFPQFastScan(writer, index);
     } else if (index instanceof IndexLSH) {
       await writeLSH(writer, index);
+    } else if (index instanceof IndexRaBitQFastScan) {
+      await writeRaBitQFastScan(writer, index);
+    } else if (index instanceof IndexIVFRaBitQFastScan) {
+      await writeIVFRaBitQFastScan(writer, index);
     } else if (index instanceof IndexRaBitQ) {
       await writeFlatRaBitQ(writer, index);
     } else if (index instanceof IndexIVFRaBitQ) {
