@@ -22,7 +22,7 @@ function testEach(name: string, run: (backend: Backend) => Promise<void>): void 
 
 /**
  * d, m, codes, queries, k: no codes, one, fewer than k, part of a block, odd parts, half of a wide
- * vector, many blocks, many queries, more parts than bytes add up, more than 16 bits do.
+ * vector, many blocks, many queries, many and very many results, more parts than bytes add up, more than 16 bits do.
  */
 const shapes = [
   [4, 2, 0, 3, 2],
@@ -33,6 +33,8 @@ const shapes = [
   [12, 6, 1300, 9, 1],
   [32, 16, 3000, 6, 10],
   [34, 17, 2900, 33, 30],
+  [16, 8, 2500, 3, 100],
+  [16, 8, 1500, 2, 300],
   [130, 65, 1100, 4, 5],
   [258, 258, 300, 3, 4],
 ] as const;

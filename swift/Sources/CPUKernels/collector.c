@@ -7,6 +7,7 @@
 #include "cpu_additive.h"
 #include "cpu_codec.h"
 #include "cpu_kernels.h"
+#include "kth.h"
 
 // The rows, or codes, that a location is among, and its place there.
 static const void *rows_of(const cpu_source *source, uint64_t location, uint64_t *at) {
@@ -122,26 +123,29 @@ static float unrank(int32_t order) {
   return value;
 }
 
-// Lowers the bound to (or, at most a little above) the k-th smallest upper end, by halving between the
-// ends: counting runs over whole vectors where selecting would mispredict. Drops what that excludes.
-// slack: how many more than k may stay.
-static void tighten(const cpu_kernels *kernels, cpu_collector *c, uint64_t slack) {
-  if (c->count < c->k || c->k == 0) return;
-  float least = c->upper[0], most = c->upper[0];
-  for (uint64_t i = 1; i < c->count; i++) {
-    least = c->upper[i] < least ? c->upper[i] : least;
-    most = c->upper[i] > most ? c->upper[i] : most;
+float cpu_kth(const cpu_kernels *kernels, const float *x, uint64_t n, uint64_t k, uint64_t slack) {
+  float least = x[0], most = x[0];
+  for (uint64_t i = 1; i < n; i++) {
+    least = x[i] < least ? x[i] : least;
+    most = x[i] > most ? x[i] : most;
   }
   int64_t low = (int64_t)rank(least) - 1, high = rank(most);
-  for (uint64_t within = c->count; within > c->k + slack && high - low > 1;) {
+  for (uint64_t within = n; within > k + slack && high - low > 1;) {
     int64_t middle = low + (high - low) / 2;
-    uint64_t count = kernels->count_within(c->upper, c->count, unrank((int32_t)middle));
-    if (count >= c->k)
+    uint64_t count = kernels->count_within(x, n, unrank((int32_t)middle));
+    if (count >= k)
       high = middle, within = count;
     else
       low = middle;
   }
-  float bound = unrank((int32_t)high);
+  return unrank((int32_t)high);
+}
+
+// Lowers the bound to (or, at most a little above) the k-th smallest upper end, and drops what that excludes.
+// slack: how many more than k may stay.
+static void tighten(const cpu_kernels *kernels, cpu_collector *c, uint64_t slack) {
+  if (c->count < c->k || c->k == 0) return;
+  float bound = cpu_kth(kernels, c->upper, c->count, c->k, slack);
   if (bound < c->bound) c->bound = bound;
   bound = c->bound;
   uint64_t kept = 0;

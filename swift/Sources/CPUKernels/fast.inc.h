@@ -84,6 +84,8 @@ INLINE uint64_t codes_within(const vb *sums, uint8_t limit) {
 INLINE void fold_words(vb x, uint16_t *out) { vst1q_u16(out, vreinterpretq_u16_u8(x)); }
 #endif
 
+#define FORESEEN 2048  // bytes
+
 // Adds `parts` parts of two blocks, from where pointers are, for nq tables.
 INLINE void add_parts(uint32_t nq, bool half, const uint8_t *first, const uint8_t *second, const uint8_t *const *tables,
                       size_t at, vb sums[CPU_FAST_QUERIES][4]) {
@@ -107,6 +109,8 @@ INLINE void filter_blocks(uint32_t nq, const uint8_t *blocks, size_t stride, uin
   uint32_t room = (count + 1) / 2, found[CPU_FAST_QUERIES] = {0};
   for (uint32_t b = 0; b < count; b += 2) {
     const uint8_t *first = blocks + b * stride, *second = b + 1 < count ? first + stride : first;
+    // What follows soon: lists are too short for the machine to foresee much of them.
+    for (size_t at = 0; at < 2 * stride; at += 64) __builtin_prefetch(first + FORESEEN + at);
     vb sums[CPU_FAST_QUERIES][4];
     UNROLL for (uint32_t q = 0; q < nq; q++)
       UNROLL for (uint32_t i = 0; i < 4; i++) sums[q][i] = zero_bytes();

@@ -1,9 +1,11 @@
 // Scans of product quantizers' codes in blocks: bytes of a table tell which codes cannot reach the bound, the others'
 // entries are added up, and what may be near goes to the collectors. Distances are those of any other scan.
 #include "cpu_fast.h"
+#include "kth.h"
 #include "pq_query.h"
 
-#define GROUP 32             // blocks between two looks at the bounds
+#define GROUP 32             // blocks between two looks at the bounds; fewer at first, when they fall quickly
+#define FIRST_GROUP 4
 #define HITS (GROUP / 2)
 #define PAIR (2 * CPU_FAST_BLOCK)
 // Whole steps that bytes divide what is left below the bound in; a part's entry takes at most 255.
@@ -11,6 +13,7 @@
 #define WIDE_STEPS 64.0  // a part
 // Results up to which a query's bound is kept as low as it can be; collectors lower theirs once they are full.
 #define MOST_BEST 128
+#define MOST_SORTED 32  // of these, those that are kept in order
 
 typedef struct fast_query {
   pq_query q;
@@ -23,7 +26,9 @@ typedef struct fast_query {
   double most;          // on sums of bytes; below 0: nothing can be near
   bool plain;           // without bytes: numbers are out of their range
   uint32_t k;           // results to keep `best` of; 0: none
-  float best[MOST_BEST];  // the least upper ends of what was found, in order
+  uint32_t held;        // in `best`, where it is in no order
+  float own;            // the k-th of `best`, or a little above it
+  float best[MOST_BEST + MOST_BEST / 2];  // the least upper ends of what was found
 } fast_query;
 
 typedef struct fast_scan {
@@ -33,6 +38,7 @@ typedef struct fast_scan {
   cpu_pq_kernels pq_kernels;
   size_t stride;
   bool narrow;
+  uint32_t group;  // blocks until the next look at the bounds
   float *less;
   uint8_t *columns;
   uint16_t *sums;
@@ -61,13 +67,13 @@ static float entry_sum(const cpu_pq *pq, const float *tables, const uint8_t *blo
 
 // The lower of the bounds that the collector and the query itself know.
 static float lowest_bound(const fast_query *f) {
-  float bound = load_bound(f->q.scan->collectors + f->q.number), own = f->k ? f->best[f->k - 1] : INFINITY;
-  return own < bound ? own : bound;
+  float bound = load_bound(f->q.scan->collectors + f->q.number);
+  return f->own < bound ? f->own : bound;
 }
 
 // Drops what was found before the bound came down.
 static void drop_far(fast_query *f) {
-  float bound = f->best[f->k - 1];
+  float bound = f->own;
   uint32_t kept = 0;
   for (uint32_t i = 0; i < f->q.count; i++) {
     f->q.found[kept] = f->q.found[i];
@@ -81,7 +87,7 @@ static void hand_over(fast_query *f, bool is_end) {
   if (f->k && !is_end) return;
   if (f->k) drop_far(f);
   flush(&f->q);
-  if (f->k && f->best[f->k - 1] < FLT_MAX) cpu_collector_lower(f->q.scan, f->q.number, f->best[f->k - 1]);
+  if (f->own < FLT_MAX) cpu_collector_lower(f->q.scan, f->q.number, f->own);
 }
 
 // What adds up to `sum` may be near; the bound follows at once where results are few.
@@ -92,11 +98,26 @@ static void take(fast_query *f, uint64_t location, float sum) {
   }
   find(&f->q, location, sum);
   float upper = f->q.found[f->q.count - 1].upper;
-  if (f->k == 0 || !(upper < f->best[f->k - 1])) return;
-  uint64_t at = f->q.scan->kernels->count_within(f->best, f->k, upper);
-  memmove(f->best + at + 1, f->best + at, (f->k - 1 - at) * sizeof(float));
-  f->best[at] = upper;
-  if (f->best[f->k - 1] < FLT_MAX) f->limit = fmin(f->limit, sum_limit(&f->q, f->best[f->k - 1]));
+  if (f->k == 0 || !(upper < f->own)) return;
+  if (f->k <= MOST_SORTED) {
+    uint32_t at = f->k - 1;
+    for (; at > 0 && upper < f->best[at - 1]; at--) f->best[at] = f->best[at - 1];
+    f->best[at] = upper;
+    f->own = f->best[f->k - 1];
+  } else {
+    f->best[f->held++] = upper;
+    if (f->held < f->k + f->k / 2) return;
+    f->own = cpu_kth(f->q.scan->kernels, f->best, f->held, f->k, f->k / 16);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < f->held; i++) {
+      float held = f->best[i];
+      f->best[kept] = held;
+      kept += held <= f->own;
+    }
+    // Of equal ones any k do.
+    f->held = kept < f->k + f->k / 4 ? kept : f->k;
+  }
+  if (f->own < FLT_MAX) f->limit = fmin(f->limit, sum_limit(&f->q, f->own));
 }
 
 static inline bool is_chosen(const cpu_fast_part *part, uint64_t row) {
@@ -208,8 +229,11 @@ static bool has_chosen(const cpu_fast_part *part, uint64_t row, uint32_t count) 
 // Blocks from `from`, for queries that have a bound.
 static void scan_blocks(fast_scan *s, fast_query *const *queries, uint32_t nq, const cpu_fast_part *part,
                         uint64_t from, uint64_t to) {
-  for (uint64_t block = from; block < to; block += GROUP) {
-    uint32_t count = to - block < GROUP ? (uint32_t)(to - block) : GROUP, wanted = 0;
+  uint32_t count;
+  for (uint64_t block = from; block < to; block += count) {
+    uint32_t wanted = 0;
+    count = to - block < s->group ? (uint32_t)(to - block) : s->group;
+    s->group = s->group < GROUP ? 2 * s->group : GROUP;
     if (!has_chosen(part, block * CPU_FAST_BLOCK, count * CPU_FAST_BLOCK)) continue;
     fast_query *active[CPU_FAST_QUERIES];
     for (uint32_t q = 0; q < nq; q++) {
@@ -251,6 +275,7 @@ void cpu_fast_scan(const cpu_scan *scan, const cpu_pq *pq, const uint32_t *numbe
   s.kernels = cpu_fast_table(scan->kernels);
   s.pq_kernels = cpu_pq_kernels_of(scan->kernels);
   s.stride = CPU_FAST_BLOCK * cpu_fast_half(pq->m);
+  s.group = FIRST_GROUP;
   s.narrow = pq->m <= CPU_FAST_NARROW;
   for (uint32_t q = 0; q < nq; q++, scratch += query_floats(pq)) {
     fast_query *f = &s.queries[q];
@@ -261,7 +286,9 @@ void cpu_fast_scan(const cpu_scan *scan, const cpu_pq *pq, const uint32_t *numbe
     f->q.count = 0;
     uint64_t k = scan->collectors[numbers[q]].k;
     f->k = k <= MOST_BEST ? (uint32_t)k : 0;
-    for (uint32_t i = 0; i < f->k; i++) f->best[i] = INFINITY;
+    f->held = 0;
+    f->own = INFINITY;
+    for (uint32_t i = 0; i < f->k && i < MOST_SORTED; i++) f->best[i] = INFINITY;
     f->q.tables = scratch;
     f->bytes = (uint8_t *)(scratch + (size_t)pq->m * 16);
     f->least = scratch + (size_t)pq->m * 16 + cpu_fast_table_bytes(pq->m) / sizeof(float);

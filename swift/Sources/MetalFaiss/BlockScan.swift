@@ -79,7 +79,10 @@ struct BlockScan {
       return (items, work)
     }
     var work = 0
-    for query in 0..<search.count {
+    // Those near one list look at much the same: what one has read, the next finds in the cache.
+    let isMany = search.count >= Self.itemQueries
+    let order = isMany ? (0..<search.count).sorted { probe($0, 0) < probe($1, 0) } : Array(0..<search.count)
+    for query in order {
       var (first, held) = (0, 0)
       for p in 0..<nprobe where probe(query, p) >= 0 {
         let count = rowsOf(probe(query, p)).count
