@@ -7,8 +7,8 @@
 import type { Backend } from "../backend/backend.ts";
 import { UnsupportedError } from "../errors.ts";
 import { Clustering, type ClusteringParameters } from "../index/clustering.ts";
+import { sampleRows } from "../index/ivf_codes.ts";
 import { Metric } from "../metric.ts";
-import { Random } from "../random.ts";
 import { PCAMatrix } from "../transform/pca_matrix.ts";
 import {
   AdditiveQuantizer,
@@ -212,16 +212,6 @@ function copyColumns(x: Float32Array, from: number, to: number, n: number): Floa
     out.set(x.subarray(row * from, row * from + both), row * to);
   }
   return out;
-}
-
-/** At most so many rows, chosen the same way each time. */
-function sampleRows(x: Float32Array, d: number, most: number): Float32Array {
-  if (x.length <= most * d) return x;
-  const sample = new Float32Array(most * d);
-  new Random(1234).permutation(x.length / d, most).forEach((row, i) => {
-    sample.set(x.subarray(row * d, (row + 1) * d), i * d);
-  });
-  return sample;
 }
 
 function concatenate(parts: Float32Array[]): Float32Array {

@@ -338,8 +338,8 @@ export abstract class IndexIVFCodes extends IndexIVF {
   }
 }
 
-/** At most so many rows, chosen the same way each time. */
-function sampleRows(x: Float32Array, d: number, most: number): Float32Array {
+/** At most so many rows, chosen the same way each time. @internal */
+export function sampleRows(x: Float32Array, d: number, most: number): Float32Array {
   const n = x.length / d;
   if (n <= most) return x;
   const sample = new Float32Array(most * d);

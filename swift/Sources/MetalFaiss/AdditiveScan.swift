@@ -55,12 +55,20 @@ final class AdditiveTables {
     return try origin.withUnsafeBufferPointer { try body($0.baseAddress) }
   }
 
+  /// Whether every index, and what counts of norms, is a byte of its own: then codes are packed as product ones are.
+  private var areBytes: Bool {
+    let a = additive.pointee
+    let bits = cpu_norm_bits(a.norm)
+    return !hasTerms && columns.nbits == 8 && (columns.m == a.m || bits == 8)
+      && (0..<Int(a.m)).allSatisfy { a.nbits[$0] == 8 }
+  }
+
   /// Scans an item with a scan's means. False where its codes are better decoded.
   func scan(
     _ codes: CodeScan, _ item: ListScan.Item, _ order: UnsafePointer<UInt32>, _ workspace: Workspace
   ) throws -> Bool {
-    let (kernels, additive, ready, isInner, hasTerms) = (
-      codes.search.engine.kernels, additive, UnsafePointer(ready.start), isInner, hasTerms
+    let (kernels, additive, ready, isInner, hasTerms, areBytes) = (
+      codes.search.engine.kernels, additive, UnsafePointer(ready.start), isInner, hasTerms, areBytes
     )
     var columns = columns
     return try withOrigin { origin in
@@ -69,6 +77,10 @@ final class AdditiveTables {
           columns: columns, scratch: cpu_additive_scratch(additive, columns),
           pack: { base, chunk, terms, scratch in
             cpu_additive_begin(kernels, additive, isInner, chunk.centroid, origin, scratch)
+            if areBytes {
+              cpu_pq_pack(kernels, columns, base, &chunk)
+              return 0
+            }
             return cpu_additive_pack(additive, columns, base, &chunk, hasTerms ? terms : nil)
           },
           scan: { scan, order, count, chunk, terms, farthest, scratch in
