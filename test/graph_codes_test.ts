@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Backend } from "../lib/backend/backend.ts";
-import { createCpuBackend } from "../lib/backend/cpu/mod.ts";
+import { createCpuBackend, describeLibrary, setISA } from "../lib/backend/cpu/mod.ts";
 import { createGpuBackend } from "../lib/backend/gpu/mod.ts";
 import { createReferenceBackend } from "../lib/backend/reference/mod.ts";
 import { QuantizerType } from "../lib/codec/quantizer_type.ts";
@@ -112,6 +112,32 @@ Deno.test("native graphs equal the reference's, of every kind", { ignore: !isNat
         await assertSame(ours, theirs, `emptied ${what}`);
       }
     }
+  }
+});
+
+Deno.test("graphs are the same with every instruction set", { ignore: !isNative }, async () => {
+  const cpu = createCpuBackend();
+  const before = describeLibrary().isa;
+  const [x, queries] = [wholes(200, 4), wholes(20, 8)];
+  try {
+    for (const name of ["signed", "PQ3x4", "PQ2x11", "NSG bf16", "NNDescent"]) {
+      using theirs = makers[name]!(reference, Metric.L2);
+      await theirs.add(x);
+      const expected = await theirs.search(queries, 4, { efSearch: 30, searchL: 30 });
+      for (const isa of describeLibrary().isas) {
+        setISA(isa);
+        using ours = makers[name]!(cpu, Metric.L2);
+        await ours.add(x);
+        assert.deepEqual(ours.store.graph(), theirs.store.graph(), `${name} ${isa}`);
+        for (const boundedQueue of [true, false]) {
+          const found = await ours.search(queries, 4, { efSearch: 30, searchL: 30, boundedQueue });
+          assert.deepEqual(found.labels, expected.labels, `${name} ${isa}`);
+          assert.deepEqual(found.distances, expected.distances, `${name} ${isa}`);
+        }
+      }
+    }
+  } finally {
+    setISA(before);
   }
 });
 

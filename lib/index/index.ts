@@ -58,6 +58,8 @@ export interface SearchParameters {
    * of `efSearch + 1`. By default its own `checkRelativeDistance`.
    */
   checkRelativeDistance?: boolean | undefined;
+  /** FAISS's choice between two queues of an HNSW search: here both ways are one, and find the same. */
+  boundedQueue?: boolean | undefined;
   /** Vectors that an NSG or NNDescent index keeps while it looks for nearer ones; by default its own. */
   searchL?: number | undefined;
   /** How an IVF index searches its quantizer. */

@@ -59,7 +59,9 @@ export function createGpuBackend(
     createCodes: noCodes,
     createCodeLists: noCodes,
     createHNSW: () => {
-      throw new UnsupportedError("Cannot make an HNSW graph on a GPU: use the cpu backend");
+      throw new UnsupportedError(
+        "Cannot make a graph (HNSW, NSG, NNDescent) on a GPU: use the cpu backend",
+      );
     },
     pairwise: (x, y, d, metric, metricArg) => pairwise(context, x, y, d, metric, metricArg),
     hamming: (x, y, codeSize, k) => hamming(context, x, y, codeSize, k),
