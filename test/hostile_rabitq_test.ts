@@ -34,6 +34,8 @@ const codes1 = QUANTIZER + 20;
 const center1 = codes1 + 8 + 12 * 9;
 const codes4 = QUANTIZER + 28;
 
+const fast = QUANTIZER + 28 + 8 + 12 + 1;
+
 const forged: [what: string, bytes: Uint8Array, message: RegExp][] = [
   ["another dimension", forge("RaBitQ1", u64(QUANTIZER, 4n)), /dimension 4 and the index 3/],
   ["a vast dimension", forge("RaBitQ4", u64(QUANTIZER, 2n ** 63n)), /and the index 3/],
@@ -52,6 +54,17 @@ const forged: [what: string, bytes: Uint8Array, message: RegExp][] = [
   ["lists of another code size", forge("IVF RaBitQ1", u64(LISTED + 20, 12n)), /12 bytes and 9/],
   ["codes about nothing", forge("IVF RaBitQ1", u8(LISTED + 28, 0)), /about no centroids/],
   ["lists and nine bits", forge("IVF RaBitQ1", u8(LISTED + 29, 9)), /9 bits, not 0 to 8/],
+  ["blocks of 33", forge("RaBitQfs", i32(fast, 33)), /blocks have 33 codes/],
+  ["no blocks", forge("RaBitQfs", i32(fast, 0)), /blocks have 0 codes/],
+  ["other blocks", forge("RaBitQfs", u64(fast + 4, 64n)), /hold 64 codes, and 32 are needed/],
+  ["other parts", forge("RaBitQfs", u64(fast + 12, 4n)), /have 4 parts, not 2/],
+  ["blocks of another size", forge("RaBitQfs", u64(fast + 20, 8n)), /8 bytes and 9 are needed/],
+  ["fewer blocks", forge("RaBitQfs", u64(fast + 28, 100n)), /100 bytes where blocks/],
+  ["nine bits and blocks", forge("RaBitQfs", u8(fast - 1, 9)), /9 bits, not 0 to 8/],
+  ["blocks about nothing", forge("IVF RaBitQfs3_64", u8(LISTED + 28, 0)), /about no centroids/],
+  ["lists of 65", forge("IVF RaBitQfs3_64", i32(LISTED + 37, 65)), /blocks have 65 codes/],
+  ["lists of vast groups", forge("IVF RaBitQfs3_64", u64(LISTED + 41, 2n ** 60n)), /groups are/],
+  ["lists of 4 parts", forge("IVF RaBitQfs3_64", u64(LISTED + 49, 4n)), /4 parts, not 2/],
   ["codes without a center", forge("RaBitQ2 untrained", u8(32, 1)), /a center of 0 numbers/],
 ];
 

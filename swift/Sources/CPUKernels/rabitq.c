@@ -16,19 +16,18 @@
 
 extern const cpu_rabitq_kernels cpu_rabitq_scalar;
 #if defined(__x86_64__)
-extern const cpu_rabitq_kernels cpu_rabitq_avx2, cpu_rabitq_avx512, cpu_rabitq_avx512_vpopcnt;
+extern const cpu_rabitq_kernels cpu_rabitq_avx2, cpu_rabitq_vpopcnt;
 #elif defined(__aarch64__)
 extern const cpu_rabitq_kernels cpu_rabitq_neon;
 #endif
 
 const cpu_rabitq_kernels *cpu_rabitq_table(const cpu_kernels *kernels) {
 #if defined(__x86_64__)
-  if (kernels->lanes == 16)
-    return __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512vbmi") &&
-                   __builtin_cpu_supports("avx512vnni")
-               ? &cpu_rabitq_avx512_vpopcnt
-               : &cpu_rabitq_avx512;
-  if (kernels->lanes == 8) return &cpu_rabitq_avx2;
+  // Without these, wide vectors have nothing over those of AVX2.
+  if (kernels->lanes == 16 && __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512vbmi") &&
+      __builtin_cpu_supports("avx512vnni"))
+    return &cpu_rabitq_vpopcnt;
+  if (kernels->lanes >= 8) return &cpu_rabitq_avx2;
 #elif defined(__aarch64__)
   if (kernels->lanes == 4) return &cpu_rabitq_neon;
 #endif
@@ -81,13 +80,18 @@ static void pack(const cpu_rabitq *r, const cpu_rabitq_kernels *own, const cpu_r
     own->transpose(codes->base + (positions ? 0 : from * r->code_size), positions, held, r->code_size, words,
                    rest == 0 ? ~0ull : (1ull << 8 * rest) - 1, block->words, (uint32_t *)block->ones);
   }
-  for (uint32_t i = 0; i < BLOCK; i++) {
+  // Signs alone: the factors that make a line of their number.
+  if (r->nbits == 0)
+    for (uint32_t i = 0; i < BLOCK; i++) block->factors[i] = 0, block->factors[BLOCK + i] = 1;
+  for (uint32_t i = 0; i < BLOCK && !(whole && r->nbits == 0); i++) {
     // A short block repeats its last code.
     const uint8_t *code = code_at(r, codes, from + (i < held ? i : held - 1));
-    float factors[2] = {0, 1};
-    if (r->nbits) memcpy(factors, code + r->signs, sizeof factors);
-    block->factors[i] = factors[0];
-    block->factors[BLOCK + i] = factors[1];
+    if (r->nbits) {
+      float factors[2];
+      memcpy(factors, code + r->signs, sizeof factors);
+      block->factors[i] = factors[0];
+      block->factors[BLOCK + i] = factors[1];
+    }
     if (whole) continue;
     int32_t ones = 0;
     for (uint32_t w = 0; w < words; w++) {
@@ -225,7 +229,7 @@ static void scan_counted(const cpu_rabitq *r, const cpu_rabitq_kernels *own, con
     for (; mask; mask &= mask - 1) {
       uint32_t i = (uint32_t)__builtin_ctzll(mask);
       double key = key_of(r, q, block.factors[i], block.factors[BLOCK + i], dots[i], block.ones[i]);
-      if (!(key > bound * (1 + 1e-6) + 1e-30)) find(f, from + i, key);
+      if (!((float)key > bound)) find(f, from + i, key);
     }
     flush(f);
   }

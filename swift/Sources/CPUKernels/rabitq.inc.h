@@ -48,7 +48,7 @@ static void FN(count)(const uint64_t *words, uint32_t word_count, const uint64_t
     vst1q_s32(dots + i, vreinterpretq_s32_u32(sums));
   }
 }
-#elif defined(ISA_AVX2) || defined(ISA_AVX512)
+#elif defined(ISA_AVX2)
 // Bits of each byte, by halves of it.
 INLINE __m256i byte_counts(__m256i x, __m256i table) {
   __m256i half = _mm256_set1_epi8(15);
@@ -166,15 +166,14 @@ static uint64_t FN(round)(const float *x, uint32_t d, float least, float inverse
 // Words of eight codes at a time are gathered from where they lie.
 static void FN(transpose)(const uint8_t *base, const uint32_t *positions, uint32_t n, size_t size, uint32_t word_count,
                           uint64_t last, uint64_t *words, uint32_t *ones) {
-  __m512i step = _mm512_set1_epi64((int64_t)size);
+  __m512i step = _mm512_set1_epi64((int64_t)size), last_row = _mm512_set1_epi64(n - 1);
+  __m512i row = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7), eight = _mm512_set1_epi64(8);
   for (uint32_t i = 0; i < BLOCK; i += 8) {
     // A short block repeats its last code.
-    uint64_t rows[8];
-    UNROLL for (uint32_t j = 0; j < 8; j++) {
-      uint32_t row = i + j < n ? i + j : n - 1;
-      rows[j] = positions ? positions[row] : row;
-    }
-    __m512i at = _mm512_mullo_epi64(_mm512_loadu_si512(rows), step), sum = _mm512_setzero_si512();
+    __m512i rows = _mm512_min_epu64(row, last_row), sum = _mm512_setzero_si512();
+    if (positions) rows = _mm512_cvtepu32_epi64(_mm512_i64gather_epi32(rows, positions, 4));
+    __m512i at = _mm512_mullo_epi64(rows, step);
+    row = _mm512_add_epi64(row, eight);
     for (uint32_t w = 0; w < word_count; w++) {
       __m512i word = _mm512_i64gather_epi64(at, base + 8 * (size_t)w, 1);
       if (w + 1 == word_count) word = _mm512_and_si512(word, _mm512_set1_epi64((int64_t)last));
@@ -253,7 +252,7 @@ static void FN(unpack)(const uint8_t *const *codes, size_t from, uint32_t d, uin
 
 static void FN(multiply)(const uint8_t *levels, uint32_t width, const int8_t *query, int32_t *dots) {
   for (uint32_t i = 0; i < BLOCK; i++, levels += width) {
-#if defined(ISA_AVX2) || defined(ISA_AVX512)
+#if defined(ISA_AVX2)
     __m256i sum = _mm256_setzero_si256(), one = _mm256_set1_epi16(1);
     for (uint32_t j = 0; j < width; j += 32) {
       __m256i pairs = _mm256_maddubs_epi16(_mm256_loadu_si256((const __m256i *)(levels + j)),

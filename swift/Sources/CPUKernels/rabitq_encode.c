@@ -144,6 +144,18 @@ static void encode_row(const cpu_rabitq *r, const float *x, const float *center,
   if (r->nbits > 1) encode_more(r, rest, center, code, rest + d, scratch);
 }
 
+// A bit a number: whether it is not below its threshold.
+static inline uint8_t signs_of(const float *x, const float *threshold, uint32_t n) {
+  static const float none[8];
+  if (!threshold) threshold = none;
+  uint32_t bits = 0;
+  if (n == 8)
+    for (uint32_t i = 0; i < 8; i++) bits |= (uint32_t)(x[i] - threshold[i] >= 0) << i;
+  else
+    for (uint32_t i = 0; i < n; i++) bits |= (uint32_t)(x[i] - threshold[i] >= 0) << i;
+  return (uint8_t)bits;
+}
+
 void cpu_rabitq_encode(const cpu_rabitq *r, const float *x, const float *about, uint64_t n, uint8_t *codes,
                        void *scratch) {
   uint32_t d = r->d;
@@ -154,10 +166,8 @@ void cpu_rabitq_encode(const cpu_rabitq *r, const float *x, const float *about, 
       encode_row(r, x, about ? about + i * d : r->center, codes, rest, rest + 2 * (size_t)d);
       continue;
     }
-    for (uint32_t j = 0; j < d; j++) {
-      float value = x[j] - (r->center ? r->center[j] : 0);
-      codes[j >> 3] |= (uint8_t)((value >= 0) << (j & 7));
-    }
+    for (uint32_t j = 0; j < d; j += 8)
+      codes[j >> 3] = signs_of(x + j, r->center ? r->center + j : NULL, d - j < 8 ? d - j : 8);
   }
 }
 
