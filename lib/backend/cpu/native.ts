@@ -66,19 +66,18 @@ export const hnswVariantNames = { 24: "hnsw_walk", 25: "hnsw_filtered", 26: "hns
 /** Names of `mf_binary_variant`, by bit. */
 export const binaryVariantNames = { 27: "hamming_direct", 28: "hamming_block" } as const;
 
-const namedBits: readonly (readonly [bit: number, name: string])[] = [
-  ...Object.entries({ ...hnswVariantNames, ...binaryVariantNames })
-    .map(([bit, name]) => [1 << Number(bit), name] as const),
-  ...variantNames.map((name, bit) => [1 << bit, name] as const),
-];
-
 /** A call's report, as indexes show it. */
 export function runInfo({ variants, threads, scanned, recomputed }: Report): RunInfo {
   return {
     backend: "cpu",
     engine: "native",
     isa: isa ?? describeLibrary().isa,
-    variants: namedBits.filter(([bit]) => variants & bit).map(([, name]) => name),
+    variants: [
+      ...Object.entries({ ...hnswVariantNames, ...binaryVariantNames }).flatMap(([bit, name]) =>
+        variants & (1 << Number(bit)) ? [name] : []
+      ),
+      ...variantNames.filter((_, bit) => variants & (1 << bit)),
+    ],
     threads,
     scanned,
     recomputed,
