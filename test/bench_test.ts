@@ -100,6 +100,15 @@ Deno.test({
   },
 });
 
+Deno.test("bench measures indexes of bits, which find what is there", async () => {
+  const { rows } = await rowsOf("binary", "--quick", "--filter", "BFlat 100kx128 nq(1|100) k10$");
+  assert.deepEqual(rows.map(({ nq, k, d, recall }) => [nq, k, d, recall]), [
+    [1, 10, 128, 1],
+    [100, 10, 128, 1],
+  ]);
+  assert.ok(rows.every(({ medianMs, p10Ms }) => p10Ms > 0 && medianMs >= p10Ms));
+});
+
 Deno.test("bench runs an experiment by its id, and writes its rows and verdict", async () => {
   const { rows, journal } = await rowsOf("h1", "--quick", "--budget", "20");
   assert.deepEqual(rows, []);

@@ -79,7 +79,7 @@ function* within(found: Steps<Hit[][]>, radius: number): Steps<RangeNeighbors> {
   if (Number.isNaN(radius)) throw new RangeError("Cannot search: radius is NaN");
   const all = yield* found;
   const lims = new BigUint64Array(all.length + 1);
-  const near = all.map((hits) => hits.filter(({ distance }) => distance < radius));
+  const near = all.map((hits) => hits.filter(({ distance }) => distance < Math.fround(radius)));
   near.forEach((hits, query) => lims[query + 1] = lims[query]! + BigInt(hits.length));
   const flat = near.flat();
   return {
