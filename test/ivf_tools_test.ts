@@ -38,7 +38,7 @@ async function make(
 const hasCodes = ({ name }: Backend) => name !== "gpu";
 const textsOf = (backend: Backend) => {
   return hasCodes(backend)
-    ? ["IVF9,Flat", "IVF9,SQfp16", "IVF9,PQ4x4", "IVF9,PQ4x4fs"]
+    ? ["IVF9,Flat", "IVF9,SQfp16", "IVF9,PQ4x4", "IVF9,PQ4x4fs", "IVF9,RaBitQ2", "IVF9,RQ2x4"]
     : ["IVF9,Flat"];
 };
 
