@@ -208,7 +208,8 @@ testEach(
           continue;
         }
         // Those whose place is kept: a GPU finds them by their ids.
-        if (backend.name !== "cpu") continue;
+        // RaBitQ's distances are estimates, not those from what codes stand for.
+        if (backend.name !== "cpu" || text === "IVF9,RaBitQ2") continue;
         const query = Math.floor(i / 50);
         const apart = vector.reduce((sum, value, j) => sum + (value - x[query * d + j]!) ** 2, 0);
         assert(Math.abs(apart - found.distances[i]!) < 1e-4, `${text}: ${i}`);
