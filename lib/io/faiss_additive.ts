@@ -24,6 +24,8 @@ export type AdditiveKind = "RQ" | "LS" | "PR" | "PL";
 const MAX_BEAM = 4096;
 /** Counts of local search are below this. */
 const MAX_COUNT = 2n ** 31n;
+/** Rounds of a search for codes, each of which takes time and memory: FAISS has 4 to 25. */
+const MAX_ROUNDS = 2n ** 10n;
 
 /** An additive quantizer as a file has it. */
 export interface AdditiveRecord {
@@ -74,9 +76,13 @@ async function readBits(reader: ByteReader): Promise<number[]> {
   return nbits;
 }
 
-async function readCount(reader: ByteReader, what: string): Promise<number> {
+async function readCount(
+  reader: ByteReader,
+  what: string,
+  limit = MAX_COUNT,
+): Promise<number> {
   const count = await reader.u64(what);
-  if (count >= MAX_COUNT) reader.fail(`${what} is ${count}`, reader.offset - 8);
+  if (count >= limit) reader.fail(`${what} is ${count}`, reader.offset - 8);
   return Number(count);
 }
 
@@ -98,10 +104,10 @@ async function readLocalSearch(
   if (nbits.some((bits) => 2n ** BigInt(bits) !== K)) {
     reader.fail(`codebooks of ${nbits.join(", ")} bits are said to have ${K} rows`, at);
   }
-  const trainIters = await readCount(reader, "train_iters");
-  const encodeIlsIters = await readCount(reader, "encode_ils_iters");
-  const trainIlsIters = await readCount(reader, "train_ils_iters");
-  const icmIters = await readCount(reader, "icm_iters");
+  const trainIters = await readCount(reader, "train_iters", MAX_ROUNDS);
+  const encodeIlsIters = await readCount(reader, "encode_ils_iters", MAX_ROUNDS);
+  const trainIlsIters = await readCount(reader, "train_ils_iters", MAX_ROUNDS);
+  const icmIters = await readCount(reader, "icm_iters", MAX_ROUNDS);
   const p = await reader.f32("the temperature");
   const lambd = await reader.f32("the regularization");
   if (!Number.isFinite(p) || !Number.isFinite(lambd)) {
@@ -110,7 +116,7 @@ async function readLocalSearch(
   const chunkSize = await readCount(reader, "chunk_size");
   if (chunkSize === 0) reader.fail("chunk_size is 0", reader.offset - 8);
   const randomSeed = await reader.i32("the seed");
-  const nperts = await readCount(reader, "nperts");
+  const nperts = await readCount(reader, "nperts", MAX_ROUNDS);
   const updateCodebooksWithDouble = await reader.bool("update_codebooks_with_double");
   const counts = { trainIters, encodeIlsIters, trainIlsIters, icmIters, chunkSize, nperts };
   return { ...counts, p, lambd, randomSeed, updateCodebooksWithDouble };

@@ -12,6 +12,10 @@ import type { ByteReader } from "./byte_reader.ts";
 import type { ByteWriter } from "./byte_writer.ts";
 import type { Header } from "./faiss_reader.ts";
 
+/** Rounds of a descent, and neighbors that a node tells of in one: more than any graph needs. */
+const MOST_SAMPLE = 4096;
+/** Neighbors that a node knows of. */
+const MOST_KEPT = 2 ** 16;
 /** Words read or written at once. */
 const CHUNK = 2 ** 16;
 /** Memory that links may take: this many words, or so many times those of the file. */
@@ -52,10 +56,10 @@ export async function readSpread(
   const build: NSGBuild = {
     GK,
     buildType: buildType as 0 | 1,
-    S: await readNumber(reader, "nndescent_S", 1),
-    R: await readNumber(reader, "nndescent_R", 0),
-    L: await readNumber(reader, "nndescent_L", 1),
-    iter: await readNumber(reader, "nndescent_iter", 1),
+    S: await readNumber(reader, "nndescent_S", 1, MOST_SAMPLE),
+    R: await readNumber(reader, "nndescent_R", 0, MOST_SAMPLE),
+    L: await readNumber(reader, "nndescent_L", 1, MOST_KEPT),
+    iter: await readNumber(reader, "nndescent_iter", 1, MOST_SAMPLE),
   };
   const at = reader.offset;
   const count = await reader.i32("the number of nodes");
@@ -147,10 +151,10 @@ export async function readNeighbors(
   if (dimension !== d) reader.fail(`the graph has dimension ${dimension}, the index ${d}`, at + 4);
   const K = await readNumber(reader, "K", 1, MOST_LINKS);
   const nndescent = {
-    S: await readNumber(reader, "S", 1),
-    R: await readNumber(reader, "R", 0),
-    L: await readNumber(reader, "L", 1),
-    iter: await readNumber(reader, "iter", 1),
+    S: await readNumber(reader, "S", 1, MOST_SAMPLE),
+    R: await readNumber(reader, "R", 0, MOST_SAMPLE),
+    L: await readNumber(reader, "L", 1, MOST_KEPT),
+    iter: await readNumber(reader, "iter", 1, MOST_SAMPLE),
     searchL: await readNumber(reader, "search_L", 0),
     randomSeed: await reader.i32("the seed"),
   };
