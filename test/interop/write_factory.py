@@ -5,6 +5,7 @@ with the vectors base.npy (or bytes.npy) under ids.npy where it takes ids, NAME.
 search with queries.npy (or bytequeries.npy), and where it has codes NAME.codes.npy, those of the queries.
 """
 
+import contextlib
 import json
 import pathlib
 import sys
@@ -82,5 +83,6 @@ for case in cases:
     distances, labels = index.search(queries, k)
     np.save(path.with_suffix(".D.npy"), distances)
     np.save(path.with_suffix(".I.npy"), labels)
-    if case["encodes"]:
+    # Ours encodes around more indexes than faiss does.
+    with contextlib.suppress(RuntimeError):
         np.save(path.with_suffix(".codes.npy"), index.sa_encode(queries))
