@@ -9,7 +9,9 @@ import { parseArgs } from "node:util";
 import { backend } from "../lib/backend/select.ts";
 import { experiments, findExperiment, journalContext } from "../lib/journal/mod.ts";
 import { type Roofline, roofline } from "../lib/profile/mod.ts";
+import { binarySuite } from "./binary_bench.ts";
 import { describe, deviceOf } from "./environment.ts";
+import { familiesSuite } from "./families_bench.ts";
 import { ffiSuite } from "./ffi_bench.ts";
 import { flatSuite } from "./flat_bench.ts";
 import { gemmVariantsSuite, gemvSuite } from "./gemv_bench.ts";
@@ -21,6 +23,7 @@ import { faissRivals } from "./journal_rivals.ts";
 import { kmeansSuite } from "./kmeans_bench.ts";
 import { gemmSuite, gemvBlasSuite, layerNormSuite, qrSuite, svdSuite } from "./linalg_bench.ts";
 import { plural, startPeers } from "./peers.ts";
+import { paretoSuite } from "./pareto_bench.ts";
 import { recipesSuite } from "./recipes_bench.ts";
 import { residentSuite } from "./resident_bench.ts";
 import { format, heading, type Row, significant } from "./rows.ts";
@@ -30,6 +33,9 @@ const SUITES: Record<string, Suite> = {
   flat: flatSuite,
   ivf: ivfSuite,
   hnsw: hnswSuite,
+  families: familiesSuite,
+  pareto: paretoSuite,
+  binary: binarySuite,
   kmeans: kmeansSuite,
   ffi: ffiSuite,
   gpu: gpuSuite,

@@ -11,7 +11,9 @@ import time
 import faiss
 import numpy as np
 from features import features
+from peer_cache import cached, file_of
 from peer_protocol import serve
+from peer_training import training
 
 arrays = {}
 indexes = {}
@@ -79,6 +81,10 @@ def read(request):
     indexes[request["name"]] = faiss.read_index(request["path"])
 
 
+def binary(request):
+    indexes[request["name"]] = faiss.read_index_binary(request["path"])
+
+
 def brute_force(request):
     import hnswlib
 
@@ -114,6 +120,28 @@ def graph(request):
         index.add(base)
     indexes[request["name"]] = index
     return (time.perf_counter() - start) * 1e3
+
+
+def keep(request):
+    """An index of the data set in a directory, from its file or built; what is known of its building."""
+    args = [request[name] for name in ("directory", "peer", "d", "threads")]
+    indexes[request["name"]], known = cached(*args)
+    return known
+
+
+def open_kept(request):
+    """Milliseconds of reading a kept index of FAISS's, and the memory that it takes then."""
+    path = file_of(request["directory"], request["peer"])
+    before, start = resident(), time.perf_counter()
+    index = faiss.read_index(str(path))
+    ms = (time.perf_counter() - start) * 1e3
+    return {"ms": ms, "bytes": resident() - before, "ntotal": index.ntotal}
+
+
+def resident():
+    """Bytes of this process that are in memory."""
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def free(_):
@@ -160,10 +188,15 @@ def searcher(request):
         index.parallel_mode = way.get("parallelMode", 0)
     if "efSearch" in request:
         index.hnsw.efSearch = request["efSearch"]
+    if "parameters" in request:
+        faiss.ParameterSpace().set_index_parameters(index, request["parameters"])
     if "bitmap" in request:
         # Kept by the closure: FAISS holds plain pointers to both.
         selector = faiss.IDSelectorBitmap(np.array(arrays[request["bitmap"]]))
-        params = faiss.SearchParameters(sel=selector)
+        is_graph = isinstance(index, faiss.IndexHNSW)
+        params = (faiss.SearchParametersHNSW if is_graph else faiss.SearchParameters)(sel=selector)
+        if is_graph:
+            params.efSearch = index.hnsw.efSearch
         return lambda x, selector=selector: index.search(x, k, params=params)
     return lambda x: index.search(x, k)
 
@@ -211,4 +244,7 @@ def kmeans(request):
 
 
 if __name__ == "__main__":
-    serve(hello, array, flat, factory, read, brute_force, graph, free, timed, result, kmeans, features)
+    serve(
+        hello, array, flat, factory, read, binary, brute_force, graph, keep, open_kept, free, timed, result, kmeans,
+        training, features,
+    )

@@ -26,8 +26,10 @@ export interface PeerSearch {
   nq: number;
   k: number;
   nprobe?: number;
-  /** Of FAISS's HNSW. */
+  /** Of a graph. */
   efSearch?: number;
+  /** FAISS's parameters: `nprobe=16,k_factor_rf=4`. */
+  parameters?: string;
   bitmap?: string;
 }
 

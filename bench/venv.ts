@@ -8,7 +8,7 @@
 import { fileURLToPath } from "node:url";
 
 /** What packages are for. */
-export type Purpose = "comparisons" | "notebooks" | "lab";
+export type Purpose = "comparisons" | "notebooks" | "lab" | "images";
 
 /** Packages that must be there, and those that need a C++ compiler where they have no wheel. */
 interface Packages {
@@ -26,6 +26,11 @@ const PACKAGES: Record<Purpose, Packages> = {
   },
   notebooks: { needed: ["nbclient>=0.8,<1"], without: "notebooks cannot be run" },
   lab: { needed: ["jupyterlab>=4,<5"], without: "there is no JupyterLab" },
+  // OpenCV needs NumPy alone, which is there; of the others only their photographs are wanted.
+  images: {
+    needed: ["--no-deps", "opencv-python-headless", "scikit-image", "scikit-learn"],
+    without: "there are no SIFT descriptors to measure with",
+  },
 };
 
 /** The virtual environment. */

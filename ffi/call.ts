@@ -4,7 +4,13 @@
  * @module
  */
 
-import { CompileError, DeviceError, DisposedError, OutOfMemoryError } from "../lib/errors.ts";
+import {
+  CompileError,
+  DeviceError,
+  DisposedError,
+  FormatError,
+  OutOfMemoryError,
+} from "../lib/errors.ts";
 import { CallRecord, type Report } from "./record.ts";
 
 /** `mf_status`. */
@@ -17,6 +23,7 @@ export const Status = {
   CANCELLED: 5,
   DEVICE: 6,
   COMPILE: 7,
+  FILE: 8,
 } as const;
 
 /** Records between synchronous calls; more than one only where calls nest. */
@@ -69,6 +76,8 @@ export function check(status: number, record: CallRecord, signal?: AbortSignal):
       throw new DeviceError(record.message());
     case Status.COMPILE:
       throw new CompileError(record.message());
+    case Status.FILE:
+      throw new FormatError(record.message());
     default:
       throw new Error(`Cannot go on: the native library returned status ${status}`);
   }

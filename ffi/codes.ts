@@ -1,5 +1,6 @@
 /** Symbols of codecs, stores of codes and lists of codes. @module */
 
+import { mapLists, mapRows } from "./map.ts";
 import { nonblocking } from "./symbol.ts";
 
 const encode = {
@@ -7,6 +8,18 @@ const encode = {
     "u32", // uint32_t codec
     "f64", // double n
     "buffer", // const float *x
+    "buffer", // uint8_t *codes
+    "buffer", // mf_call *call
+  ],
+  result: "i32",
+} as const;
+
+const encodeAbout = {
+  parameters: [
+    "u32", // uint32_t codec
+    "f64", // double n
+    "buffer", // const float *x
+    "buffer", // const float *about
     "buffer", // uint8_t *codes
     "buffer", // mf_call *call
   ],
@@ -140,6 +153,27 @@ const rangeSearchLists = {
   result: "i32",
 } as const;
 
+const updateLists = {
+  parameters: [
+    "u32", // uint32_t store
+    "f64", // double n
+    "buffer", // const int64_t *ids
+    "buffer", // const uint8_t *codes
+    "buffer", // const int64_t *lists
+    "buffer", // mf_call *call
+  ],
+  result: "i32",
+} as const;
+
+const keepMap = {
+  parameters: [
+    "u32", // uint32_t store
+    "u32", // uint32_t kind
+    "buffer", // mf_call *call
+  ],
+  result: "i32",
+} as const;
+
 /** `mf_codec_*`, `mf_codes_*` and `mf_lists_*`. */
 export const codesSymbols = {
   mf_codec_create: {
@@ -153,6 +187,8 @@ export const codesSymbols = {
   },
   mf_codec_encode: encode,
   mf_codec_encode_async: nonblocking("mf_codec_encode", encode),
+  mf_codec_encode_about: encodeAbout,
+  mf_codec_encode_about_async: nonblocking("mf_codec_encode_about", encodeAbout),
   mf_codec_decode: decode,
   mf_codec_decode_async: nonblocking("mf_codec_decode", decode),
   mf_codes_create: {
@@ -165,6 +201,7 @@ export const codesSymbols = {
   },
   mf_codes_add: add,
   mf_codes_add_async: nonblocking("mf_codes_add", add),
+  mf_codes_map: mapRows,
   mf_codes_append_async: nonblocking("mf_codes_append", append),
   mf_codes_get: {
     parameters: [
@@ -195,6 +232,7 @@ export const codesSymbols = {
   },
   mf_lists_add: addToLists,
   mf_lists_add_async: nonblocking("mf_lists_add", addToLists),
+  mf_lists_map: mapLists,
   mf_lists_append_async: nonblocking("mf_lists_append", appendLists),
   mf_lists_sizes: {
     parameters: [
@@ -225,7 +263,21 @@ export const codesSymbols = {
     ],
     result: "i32",
   },
+  mf_lists_ids: {
+    parameters: [
+      "u32", // uint32_t store
+      "f64", // double n
+      "buffer", // const int64_t *locations
+      "buffer", // int64_t *ids
+      "buffer", // mf_call *call
+    ],
+    result: "i32",
+  },
   mf_lists_gather: gather,
+  mf_lists_keep_map: keepMap,
+  mf_lists_keep_map_async: nonblocking("mf_lists_keep_map", keepMap),
+  mf_lists_update: updateLists,
+  mf_lists_update_async: nonblocking("mf_lists_update", updateLists),
   mf_lists_remove_async: nonblocking("mf_lists_remove", remove),
   mf_lists_clear: clear,
   mf_lists_search: searchLists,

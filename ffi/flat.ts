@@ -1,5 +1,6 @@
 /** Symbols of flat stores. @module */
 
+import { mapRows } from "./map.ts";
 import { nonblocking } from "./symbol.ts";
 
 const add = {
@@ -78,6 +79,7 @@ export const flatSymbols = {
   },
   mf_flat_add: add,
   mf_flat_add_async: nonblocking("mf_flat_add", add),
+  mf_flat_map: mapRows,
   mf_flat_append_async: nonblocking("mf_flat_append", append),
   mf_flat_get: {
     parameters: [

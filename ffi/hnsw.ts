@@ -6,7 +6,7 @@ const add = {
   parameters: [
     "u32", // uint32_t hnsw
     "f64", // double n
-    "buffer", // const float *x
+    "buffer", // const void *x
     "buffer", // const uint8_t *levels
     "u32", // uint32_t ef_construction
     "buffer", // mf_call *call
@@ -18,7 +18,7 @@ const addRows = {
   parameters: [
     "u32", // uint32_t hnsw
     "f64", // double n
-    "buffer", // const float *x
+    "buffer", // const void *x
     "buffer", // mf_call *call
   ],
   result: "i32",
@@ -41,8 +41,16 @@ const update = {
     "u32", // uint32_t hnsw
     "f64", // double n
     "buffer", // const int64_t *rows
-    "buffer", // const float *x
+    "buffer", // const void *x
     "u32", // uint32_t ef_construction
+    "buffer", // mf_call *call
+  ],
+  result: "i32",
+} as const;
+
+const build = {
+  parameters: [
+    "buffer", // const mf_hnsw_build *how
     "buffer", // mf_call *call
   ],
   result: "i32",
@@ -84,10 +92,7 @@ const rangeSearch = {
 export const hnswSymbols = {
   mf_hnsw_create: {
     parameters: [
-      "u32", // uint32_t d
-      "u32", // uint32_t m
-      "u32", // uint32_t metric
-      "f64", // double metric_arg
+      "buffer", // const mf_hnsw *graph
       "buffer", // uint32_t *hnsw
       "buffer", // mf_call *call
     ],
@@ -96,7 +101,17 @@ export const hnswSymbols = {
   mf_hnsw_add: add,
   mf_hnsw_add_async: nonblocking("mf_hnsw_add", add),
   mf_hnsw_add_rows_async: nonblocking("mf_hnsw_add_rows", addRows),
+  mf_hnsw_build_graph_async: nonblocking("mf_hnsw_build_graph", build),
   mf_hnsw_restore_async: nonblocking("mf_hnsw_restore", restore),
+  mf_hnsw_map: {
+    parameters: [
+      "u32", // uint32_t hnsw
+      "u32", // uint32_t map
+      "buffer", // const double *place
+      "buffer", // mf_call *call
+    ],
+    result: "i32",
+  },
   mf_hnsw_graph: {
     parameters: [
       "u32", // uint32_t hnsw
@@ -122,6 +137,16 @@ export const hnswSymbols = {
       "f64", // double n
       "buffer", // const int64_t *rows
       "buffer", // float *x
+      "buffer", // mf_call *call
+    ],
+    result: "i32",
+  },
+  mf_hnsw_codes: {
+    parameters: [
+      "u32", // uint32_t hnsw
+      "f64", // double start
+      "f64", // double n
+      "buffer", // uint8_t *codes
       "buffer", // mf_call *call
     ],
     result: "i32",

@@ -1,5 +1,6 @@
 /** Symbols of inverted lists. @module */
 
+import { mapLists } from "./map.ts";
 import { nonblocking } from "./symbol.ts";
 
 const add = {
@@ -58,6 +59,27 @@ const rangeSearch = {
   result: "i32",
 } as const;
 
+const update = {
+  parameters: [
+    "u32", // uint32_t ivf
+    "f64", // double n
+    "buffer", // const int64_t *ids
+    "buffer", // const float *x
+    "buffer", // const int64_t *lists
+    "buffer", // mf_call *call
+  ],
+  result: "i32",
+} as const;
+
+const keepMap = {
+  parameters: [
+    "u32", // uint32_t ivf
+    "u32", // uint32_t kind
+    "buffer", // mf_call *call
+  ],
+  result: "i32",
+} as const;
+
 /** `mf_ivf_*`. */
 export const ivfSymbols = {
   mf_ivf_create: {
@@ -71,6 +93,7 @@ export const ivfSymbols = {
   },
   mf_ivf_add: add,
   mf_ivf_add_async: nonblocking("mf_ivf_add", add),
+  mf_ivf_map: mapLists,
   mf_ivf_append_async: nonblocking("mf_ivf_append", append),
   mf_ivf_sizes: {
     parameters: [
@@ -101,6 +124,16 @@ export const ivfSymbols = {
     ],
     result: "i32",
   },
+  mf_ivf_ids: {
+    parameters: [
+      "u32", // uint32_t ivf
+      "f64", // double n
+      "buffer", // const int64_t *locations
+      "buffer", // int64_t *ids
+      "buffer", // mf_call *call
+    ],
+    result: "i32",
+  },
   mf_ivf_gather: {
     parameters: [
       "u32", // uint32_t ivf
@@ -111,6 +144,10 @@ export const ivfSymbols = {
     ],
     result: "i32",
   },
+  mf_ivf_keep_map: keepMap,
+  mf_ivf_keep_map_async: nonblocking("mf_ivf_keep_map", keepMap),
+  mf_ivf_update: update,
+  mf_ivf_update_async: nonblocking("mf_ivf_update", update),
   mf_ivf_remove_async: nonblocking("mf_ivf_remove", remove),
   mf_ivf_clear: {
     parameters: [

@@ -37,12 +37,37 @@ const assign = {
   result: "i32",
 } as const;
 
-/** `mf_kmeans_*`. */
+const parts = {
+  parameters: [
+    "buffer", // const mf_sizes *sizes
+    "buffer", // const float *x
+    "buffer", // float *means
+    "buffer", // mf_call *call
+  ],
+  result: "i32",
+} as const;
+
+const rotate = {
+  parameters: [
+    "buffer", // const mf_sizes *sizes
+    "buffer", // const float *x
+    "buffer", // const float *signs
+    "buffer", // float *out
+    "buffer", // mf_call *call
+  ],
+  result: "i32",
+} as const;
+
+/** `mf_kmeans_*`, and rotations. */
 export const kmeansSymbols = {
   mf_kmeans_update: update,
   mf_kmeans_update_async: nonblocking("mf_kmeans_update", update),
   mf_kmeans_assign: assign,
   mf_kmeans_assign_async: nonblocking("mf_kmeans_assign", assign),
+  mf_kmeans_parts: parts,
+  mf_kmeans_parts_async: nonblocking("mf_kmeans_parts", parts),
+  mf_rotate_hadamard: rotate,
+  mf_rotate_hadamard_async: nonblocking("mf_rotate_hadamard", rotate),
   mf_kmeans_least: least,
   mf_kmeans_least_async: nonblocking("mf_kmeans_least", least),
 } as const satisfies Deno.ForeignLibraryInterface;

@@ -6,6 +6,8 @@
 
 import { DeviceError } from "../lib/errors.ts";
 import { readVariable } from "../lib/env.ts";
+import { binarySymbols } from "./binary.ts";
+import { additiveSymbols } from "./additive.ts";
 import { codesSymbols } from "./codes.ts";
 import { distanceSymbols } from "./distance.ts";
 import { factorSymbols } from "./factor.ts";
@@ -15,6 +17,7 @@ import { gpuSymbols } from "./gpu.ts";
 import { hnswSymbols } from "./hnsw.ts";
 import { ivfSymbols } from "./ivf.ts";
 import { kmeansSymbols } from "./kmeans.ts";
+import { mapSymbols } from "./map.ts";
 import { cachedLibrary, checkoutLibrary } from "./paths.ts";
 import { selectorSymbols } from "./selector.ts";
 import { sequenceSymbols } from "./sequence.ts";
@@ -77,8 +80,11 @@ export const symbols = {
   ...selectorSymbols,
   ...flatSymbols,
   ...ivfSymbols,
+  ...binarySymbols,
+  ...additiveSymbols,
   ...codesSymbols,
   ...hnswSymbols,
+  ...mapSymbols,
   ...distanceSymbols,
   ...kmeansSymbols,
   ...factorSymbols,

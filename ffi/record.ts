@@ -12,6 +12,8 @@ export const SEARCH_BYTES = 48;
 /** `sizeof(mf_sizes)`. */
 export const SIZES_BYTES = 40;
 
+/** `sizeof(mf_additive)`. */
+export const ADDITIVE_BYTES = 64;
 /** `sizeof(mf_codec)`. */
 export const CODEC_BYTES = 32;
 
@@ -45,6 +47,10 @@ export interface SearchRecord {
   nq: number;
   /** Neighbors a query. */
   k: number;
+  /** Rows of lists that a query looks at; all of them if left out. */
+  maxCodes?: number;
+  /** `mf_search_flag` bits. */
+  flags?: number;
 }
 
 /** Fields of `mf_sizes`; what an operation does not use may be left out. */
@@ -75,6 +81,8 @@ export function searchRecord(search: SearchRecord): Uint8Array {
   view.setUint32(20, search.nprobe, true);
   view.setFloat64(24, search.nq, true);
   view.setFloat64(32, search.k, true);
+  view.setUint32(40, search.maxCodes ?? 0, true);
+  view.setUint32(44, search.flags ?? 0, true);
   return bytes;
 }
 
@@ -104,6 +112,54 @@ export function codecRecord(codec: CodecRecord): Uint8Array {
   view.setUint32(12, codec.m ?? 0, true);
   view.setUint32(16, codec.nbits ?? 0, true);
   view.setFloat64(24, codec.trained, true);
+  return bytes;
+}
+
+/** Fields of `mf_additive`. */
+export interface AdditiveRecord {
+  /** Floats a row. */
+  d: number;
+  /** Codebooks. */
+  m: number;
+  /** Parts of a row, each with as many codebooks of its own. */
+  splits: number;
+  /** How codes are found: 0 by beam search, 1 by local search. */
+  method: number;
+  /** FAISS's Search_type_t. */
+  norm: number;
+  /** Sums that a beam keeps. */
+  beam: number;
+  /** Of local search, encode_ils_iters. */
+  rounds: number;
+  /** Of local search, icm_iters. */
+  sweeps: number;
+  /** Of local search, nperts. */
+  changes: number;
+  /** Of local search, chunk_size. */
+  chunk: number;
+  /** Of local search, random_seed. */
+  seed: number;
+  /** Floats that norms of 4 or 8 bits stand for. */
+  norms: number;
+  /** The least norm. */
+  normMin: number;
+  /** The greatest norm. */
+  normMax: number;
+  /** Floats of all codebooks. */
+  codebooks: number;
+}
+
+/** An `mf_additive`. */
+export function additiveRecord(additive: AdditiveRecord): Uint8Array {
+  const bytes = new Uint8Array(ADDITIVE_BYTES);
+  const view = new DataView(bytes.buffer);
+  const { d, m, splits, method, norm, beam, rounds, sweeps, changes, chunk, seed, norms } =
+    additive;
+  [d, m, splits, method, norm, beam, rounds, sweeps, changes, chunk, seed, norms]
+    .forEach((value, i) => view.setUint32(4 * i, value, true));
+  view.setFloat32(48, additive.normMin, true);
+  view.setFloat32(52, additive.normMax, true);
+  view.setFloat64(56, additive.codebooks, true);
   return bytes;
 }
 

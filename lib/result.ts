@@ -16,7 +16,10 @@ export interface Hit {
   distance: number;
 }
 
-function toHits(distances: Float32Array, labels: BigInt64Array, from: number, to: number): Hit[] {
+/** Distances that a search finds: of vectors, or of bits. */
+export type Distances = Float32Array | Int32Array;
+
+function toHits(distances: Distances, labels: BigInt64Array, from: number, to: number): Hit[] {
   const hits: Hit[] = [];
   for (let i = from; i < to; i++) {
     const label = labels[i]!;
@@ -40,7 +43,7 @@ const [SHOWN_QUERIES, SHOWN_HITS, SHOWN_ROWS] = [10, 10, 50];
 
 /** The first hits of the first queries; a query without any has one row that says so. */
 function hitsTable(
-  slice: (query: number) => { distances: Float32Array; labels: BigInt64Array },
+  slice: (query: number) => { distances: Distances; labels: BigInt64Array },
   nq: number,
   title: string,
   run: RunInfo,
@@ -82,9 +85,9 @@ function hitsTable(
  * assert.deepEqual([...found.labels], [0n, 1n, -1n]);
  * ```
  */
-export class SearchResult {
-  /** `nq × k` distances; ±FLT_MAX where there is no result. */
-  readonly distances: Float32Array;
+export class SearchResult<D extends Distances = Float32Array> {
+  /** `nq × k` distances; ±FLT_MAX, or of bits 2^31 − 1, where there is no result. */
+  readonly distances: D;
   /** `nq × k` ids; −1 where there is no result. */
   readonly labels: BigInt64Array;
   /** Number of queries. */
@@ -102,7 +105,7 @@ export class SearchResult {
    * @param k Results a query.
    * @param run What ran.
    */
-  constructor(distances: Float32Array, labels: BigInt64Array, k: number, run: RunInfo) {
+  constructor(distances: D, labels: BigInt64Array, k: number, run: RunInfo) {
     this.distances = distances;
     this.labels = labels;
     this.nq = labels.length / k;
@@ -154,9 +157,12 @@ export class SearchResult {
 }
 
 /** A {@linkcode SearchResult} with the vectors that were found. */
-export class SearchAndReconstructResult extends SearchResult {
-  /** `nq × k × d` numbers; NaN where there is no result. */
-  readonly vectors: Float32Array;
+export class SearchAndReconstructResult<
+  D extends Distances = Float32Array,
+  V extends Float32Array | Uint8Array = Float32Array,
+> extends SearchResult<D> {
+  /** `nq × k × d` numbers, NaN where there is no result; or codes, of ones alone where there is none. */
+  readonly vectors: V;
 
   /**
    * Adds vectors to a search's result.
@@ -164,7 +170,7 @@ export class SearchAndReconstructResult extends SearchResult {
    * @param found The search's result.
    * @param vectors `nq × k × d` numbers.
    */
-  constructor(found: SearchResult, vectors: Float32Array) {
+  constructor(found: SearchResult<D>, vectors: V) {
     super(found.distances, found.labels, found.k, found.run);
     this.vectors = vectors;
   }

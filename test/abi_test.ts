@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { Status } from "../ffi/call.ts";
 import { ABI_VERSION, symbols } from "../ffi/library.ts";
 import {
+  ADDITIVE_BYTES,
+  additiveRecord,
   CALL_BYTES,
   CallRecord,
   CODEC_BYTES,
@@ -11,7 +13,7 @@ import {
   SIZES_BYTES,
   sizesRecord,
 } from "../ffi/record.ts";
-import { blocksVariantNames, hnswVariantNames, variantNames } from "../lib/backend/cpu/native.ts";
+import { familyVariantNames, variantNames } from "../lib/backend/cpu/native.ts";
 import { Metric } from "../lib/metric.ts";
 import { type Field, parseHeader } from "./header.ts";
 
@@ -49,20 +51,24 @@ function readAll(bytes: Uint8Array, struct: string): Record<string, number> {
 Deno.test("parseHeader() finds the functions, structs and enums", () => {
   assert.ok(Object.keys(header.functions).length >= 30);
   assert.deepEqual(
-    Object.keys(header.structs).filter((name) => !/^mf_(gpu|linalg)_/.test(name)).sort(),
+    Object.keys(header.structs).filter((name) => !/^mf_(gpu|linalg|hnsw)(_|$)/.test(name)).sort(),
     [
+      "mf_additive",
       "mf_call",
       "mf_codec",
       "mf_search",
       "mf_sizes",
     ],
   );
-  const enums = Object.keys(header.enums).filter((name) => !/^mf_(blocks|linalg|hnsw)_/.test(name));
+  const enums = Object.keys(header.enums).filter((name) =>
+    !/^mf_(linalg|binary|[a-z]+_variant)/.test(name)
+  );
   assert.deepEqual(enums.sort(), [
     "mf_code_layout",
     "mf_codec_kind",
     "mf_gpu_command",
     "mf_metric",
+    "mf_search_flag",
     "mf_status",
     "mf_variant",
   ]);
@@ -97,10 +103,31 @@ Deno.test("ABI_VERSION is the header's", () => {
 });
 
 Deno.test("records have the header's sizes", () => {
+  assert.equal(ADDITIVE_BYTES, header.structs.mf_additive!.bytes);
   assert.equal(CALL_BYTES, header.structs.mf_call!.bytes);
   assert.equal(CODEC_BYTES, header.structs.mf_codec!.bytes);
   assert.equal(SEARCH_BYTES, header.structs.mf_search!.bytes);
   assert.equal(SIZES_BYTES, header.structs.mf_sizes!.bytes);
+});
+
+Deno.test("additiveRecord() writes each field where the header has it", () => {
+  const fields = {
+    d: 1,
+    m: 2,
+    splits: 3,
+    method: 4,
+    norm: 5,
+    beam: 6,
+    rounds: 7,
+    sweeps: 8,
+    changes: 9,
+    chunk: 10,
+    seed: 11,
+    norms: 12,
+    codebooks: 2 ** 33,
+  };
+  const bytes = additiveRecord({ ...fields, normMin: 1.5, normMax: 2.5 });
+  assert.deepEqual(readAll(bytes, "mf_additive"), { ...fields, norm_min: 1.5, norm_max: 2.5 });
 });
 
 Deno.test("searchRecord() writes each field where the header has it", () => {
@@ -113,6 +140,8 @@ Deno.test("searchRecord() writes each field where the header has it", () => {
     nprobe: 6,
     nq: 2 ** 33,
     k: 8,
+    maxCodes: 9,
+    flags: 3,
   });
   assert.deepEqual(readAll(bytes, "mf_search"), {
     object: 1,
@@ -123,7 +152,8 @@ Deno.test("searchRecord() writes each field where the header has it", () => {
     nprobe: 6,
     nq: 2 ** 33,
     k: 8,
-    reserved: 0,
+    max_codes: 9,
+    flags: 3,
   });
 });
 
@@ -195,13 +225,9 @@ Deno.test("variantNames follow the header's bits", () => {
   assert.deepEqual(bits, plainKeys(header.enums.mf_variant!));
 });
 
-Deno.test("names of other variants are the header's bits", () => {
-  const families = [
-    [hnswVariantNames, header.enums.mf_hnsw_variant!],
-    [blocksVariantNames, header.enums.mf_blocks_variant!],
-  ] as const;
-  for (const [names, theirs] of families) {
+for (const [family, names] of Object.entries(familyVariantNames)) {
+  Deno.test(`names of ${family}'s variants are the header's bits`, () => {
     const bits = Object.entries(names).map(([bit, name]) => [plain(name), 1 << Number(bit)]);
-    assert.deepEqual(Object.fromEntries(bits), plainKeys(theirs));
-  }
-});
+    assert.deepEqual(Object.fromEntries(bits), plainKeys(header.enums[`mf_${family}_variant`]!));
+  });
+}

@@ -2,7 +2,10 @@ import assert from "node:assert/strict";
 import { Metric } from "../lib/metric.ts";
 import type { JournalResult } from "../bench/journal.ts";
 import { rival, type Row, significant, toRow } from "../bench/rows.ts";
+import { difficultyOf, recallOf } from "../bench/datasets.ts";
 import { check, exactNeighbors } from "../bench/truth.ts";
+import { IndexFlatL2 } from "../lib/index/flat.ts";
+import { Random } from "../lib/random.ts";
 import { summarize } from "../lib/profile/measure.ts";
 import { isNative } from "./native.ts";
 
@@ -69,10 +72,13 @@ Deno.test({
   ignore: !await Deno.stat(`${root}.venv/bin/python`).then(() => true, () => false),
   fn: async () => {
     const { environment, rows } = await rowsOf(
-      ...["flat", "ivf", "kmeans", "--quick", "--peers", "--threads", "2"],
-      ...["--filter", "L2 10kx64 nq1 |nprobe8 nq1 |kmeans"],
+      ...["flat", "ivf", "kmeans", "families", "--quick", "--peers", "--threads", "2"],
+      ...["--filter", "L2 10kx64 nq1 |nprobe8 nq1 |kmeans|^IVF256,SQ8 .* nq1 |^PQ16"],
     );
-    assert.deepEqual(rows.map((row) => row.suite), ["flat", "ivf", "kmeans"]);
+    assert.deepEqual(
+      rows.map((row) => row.suite),
+      ["flat", "ivf", "kmeans", "families", "families"],
+    );
     for (const row of rows) {
       assert.match(row.peer!, /^faiss/);
       assert.equal(row.peers[row.peer!], row.peerMedianMs);
@@ -81,10 +87,13 @@ Deno.test({
       assert.equal(row.peerMedianMs, Math.min(...best));
       assert.ok(Math.abs(row.ratio! * row.medianMs / row.peerMedianMs! - 1) < 1e-9);
     }
-    const [flat, ivf, kmeans] = rows;
+    const [flat, ivf, kmeans, lists, training] = rows;
     assert.deepEqual([flat!.recall, flat!.peerRecall], [1, 1]);
     // The same lists on both sides.
     assert.equal(ivf!.recall, ivf!.peerRecall);
+    assert.ok(Math.abs(lists!.recall! - lists!.peerRecall!) < 1e-3 && lists!.recall! > 0.9);
+    const { loss, peerLoss } = training!.params as Record<string, number>;
+    assert.ok(loss! < 1.03 * peerLoss!, `${loss}, ${peerLoss}`);
     assert.ok(Math.abs(kmeans!.error!) < 0.05, `objective off by ${kmeans!.error}`);
     const { peers } = environment as { peers: { versions: object; blasProbe: object } };
     assert.ok("faiss-cpu" in peers.versions);
@@ -159,6 +168,30 @@ Deno.test("check() counts ties as found and a repeated row once", () => {
     check(sample, even, { labels: [0, 1], distances: [0, 1] }, 2, (r) => r % 2 === 0).recall,
     0.5,
   );
+});
+
+Deno.test("difficultyOf() finds the dimension that rows have", async () => {
+  // Six numbers by chance, in sixteen.
+  const [n, nq, d] = [8000, 50, 16];
+  const random = new Random(1);
+  const x = new Float32Array((n + nq) * d);
+  for (let row = 0; row < n + nq; row++) {
+    for (let i = 0; i < 6; i++) x[row * d + i] = random.uniform();
+  }
+  const [base, queries] = [x.subarray(0, n * d), x.subarray(n * d)];
+  using flat = new IndexFlatL2(d);
+  await flat.add(base);
+  const { distances } = await flat.search(queries, 100);
+  const { intrinsic, contrast } = difficultyOf(base, queries, distances, 100, d);
+  // What lies at the border makes it less.
+  assert.ok(intrinsic > 4.5 && intrinsic < 6.3, `${intrinsic}`);
+  assert.ok(contrast > 3 && contrast < 8, `${contrast}`);
+});
+
+Deno.test("recallOf() counts what is among the true neighbours", () => {
+  const truth = BigInt64Array.of(1n, 2n, 3n, 4n);
+  assert.equal(recallOf([2, 1, 3, 9], truth, 2), 0.75);
+  assert.equal(recallOf([3, 4, 1, 2], truth, 2), 0);
 });
 
 Deno.test("significant() keeps three digits", () => {

@@ -116,8 +116,8 @@ Deno.test("readIndex() names the file, the byte and the kind that is missing", a
   const path = `${directory}/pq.faiss`;
   const cases: [string, string][] = [
     ["IwEe", "at byte 0: IwEe (IndexIVFEDEN) is not available yet"],
-    ["IHNs", "at byte 0: IHNs (IndexHNSW) is not available yet"],
-    ["IBxF", "at byte 0: IBxF (IndexBinaryFlat) is not available yet"],
+    ["IHN2", "at byte 0: IHN2 (IndexHNSW) is not available yet"],
+    ["IBxF", "at byte 0: IBxF is an index of bits: readIndexBinary reads it"],
     ["null", "at byte 0: null (no index) is not available yet"],
     ["what", 'at byte 0: "what" is no kind of index'],
     ["Ix", "at byte 0: the kind of index needs 4 bytes and 2 remain"],

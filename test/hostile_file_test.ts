@@ -180,7 +180,7 @@ Deno.test("deserializeIndex() refuses fields that contradict each other", async 
     ["nlist 5", forge("IVF full", u64(NLIST, 5n)), /4 centroids and nlist is 5/],
     ["other d", forge("IVF full", i32(D, 4)), /quantizer has dimension 3 and the index 4/],
     ["untrained", forge("IVF full", u8(IS_TRAINED, 0)), /an untrained index has 12 vectors/],
-    ["quantizer", forge("IVF full", u8(QUANTIZER + 2, 0x48)), /quantizer of kind IxH2/],
+    ["quantizer", forge("IVF full", u8(QUANTIZER + 2, 0x48)), /"IxH2" is no kind of index/],
     ["direct map", forge("IVF full", u8(DIRECT_MAP, 3)), /direct map has type 3/],
     ["lists", forge("IVF full", u64(LISTS + 4, 3n)), /3 inverted lists where nlist is 4/],
     ["codes", forge("IVF full", u64(LISTS + 12, 16n)), /codes have 16 bytes and 12 are needed/],

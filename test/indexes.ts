@@ -14,8 +14,12 @@ import { IndexIVFFlat } from "../lib/index/ivf_flat.ts";
 import { IndexIVFPQ, IndexPQ } from "../lib/index/product_quantizer.ts";
 import { IndexIVFScalarQuantizer, IndexScalarQuantizer } from "../lib/index/scalar_quantizer.ts";
 import { Metric } from "../lib/metric.ts";
+import { additiveKinds } from "./additive_kinds.ts";
 import { compositeKinds } from "./composite_kinds.ts";
 import { fastScanKinds } from "./fast_scan_kinds.ts";
+import { signKinds } from "./sign_kinds.ts";
+import { ivfKinds } from "./ivf_kinds.ts";
+import { graphKinds } from "./graph_kinds.ts";
 
 /** Numbers above 0 and below 1, the same ones each time. */
 export function numbers(n: number, seed = 1): Float32Array<ArrayBuffer> {
@@ -43,7 +47,7 @@ export async function ivf(
 
 /** Whether a backend has a kind of index: a GPU has no graphs and no codes. */
 export function isThere(kind: string, { name }: Backend): boolean {
-  return name !== "gpu" || !/graph|\b[PS]Q/.test(kind);
+  return name !== "gpu" || !/graph|\b[APS]Q|RaBitQ|LSH/.test(kind);
 }
 
 async function addGraphs(
@@ -89,7 +93,10 @@ export async function everyKind(backend: Backend): Promise<Map<string, Index>> {
   untrained.ownFields = true;
   kinds.set("IVF full", full).set("IVF sparse", sparse).set("IVF untrained", untrained);
 
-  if (isThere("graph", backend)) await addGraphs(kinds, backend, x, d);
+  if (isThere("graph", backend)) {
+    await addGraphs(kinds, backend, x, d);
+    for (const [name, index] of await graphKinds(backend)) kinds.set(name, index);
+  }
 
   const map = new IndexIDMap(new IndexFlatL2(d, { backend }));
   const map2 = new IndexIDMap2(await ivf(backend, x, d, 4));
@@ -101,9 +108,12 @@ export async function everyKind(backend: Backend): Promise<Map<string, Index>> {
     await addScalar(kinds, x, d, backend);
     await addProduct(kinds, x, d, backend);
     for (const [name, index] of await fastScanKinds(backend)) kinds.set(name, index);
+    for (const [name, index] of await signKinds(backend)) kinds.set(name, index);
+    for (const [name, index] of await additiveKinds(backend)) kinds.set(name, index);
   }
   kinds.set("map", map).set("map2 of IVF", map2);
   for (const [name, index] of await compositeKinds(backend)) kinds.set(name, index);
+  for (const [name, index] of await ivfKinds(backend)) kinds.set(name, index);
   return kinds;
 }
 

@@ -230,6 +230,15 @@ export interface LinearAlgebra {
   updateVector(q: Dense, c: Float32Array, v: Float32Array): Promise<Computed<Float32Array>>;
   /** The k largest singular values and vectors, by subspace iteration. */
   topkSvd(a: Dense, k: number, options?: TopkSvdOptions): Promise<Computed<SvdParts>>;
+  /**
+   * Eigenvalues of a symmetric `n × n` matrix, largest first, and its vectors as columns. Absent where
+   * TypeScript finds them.
+   */
+  eigenSymmetric?(
+    a: Float64Array,
+    n: number,
+    signal?: AbortSignal,
+  ): Promise<{ values: Float64Array; vectors: Float64Array }>;
   /** Σ x. */
   sum(x: Float32Array, summation: Summation): Promise<Computed<SumParts>>;
   /** Σ x y. */

@@ -8,9 +8,11 @@ import type { Backend, BackendCodec } from "../backend/backend.ts";
 import { backend as defaultBackend } from "../backend/select.ts";
 import { DisposedError, NotTrainedError } from "../errors.ts";
 import { Clustering, type ClusteringParameters } from "../index/clustering.ts";
+import { checkFinite } from "../linalg/checks.ts";
 import { toRows, type VectorInput } from "../matrix.ts";
 import { Random } from "../random.ts";
 import type { Codec, ProductSpec } from "./codec.ts";
+import { PartClustering } from "./part_clustering.ts";
 import { productCodeSize } from "./product_codes.ts";
 
 /** Options of a {@linkcode ProductQuantizer}. */
@@ -134,7 +136,7 @@ export class ProductQuantizer implements Codec {
   async train(x: Float32Array, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
     if (this.#disposed) throw new DisposedError("Cannot train: the quantizer was disposed");
-    const { d, M, dsub, ksub } = this;
+    const { d, ksub } = this;
     if (x.length === 0 || x.length % d !== 0) {
       throw new TypeError(`Cannot train: ${x.length} numbers are no rows of ${d}`);
     }
@@ -143,12 +145,37 @@ export class ProductQuantizer implements Codec {
     if (n < ksub) {
       throw new RangeError(`Cannot train: ${n} vectors are fewer than ${ksub} centroids of a part`);
     }
+    // Refuses bad parameters.
+    new Clustering(this.dsub, ksub, this.cp);
+    const isPlain = this.#backend.kmeansParts !== undefined && isPlainClustering(this.cp);
+    this.restore(await (isPlain ? this.#together(rows, signal) : this.#oneByOne(rows, signal)));
+  }
+
+  /** Centroids of all parts, moved together. */
+  async #together(x: Float32Array, signal: AbortSignal | undefined): Promise<Float32Array> {
+    const { d, M, ksub, cp: { niter = 25, seed = 1234, minPointsPerCentroid = 39 } } = this;
+    const n = x.length / d;
+    if (n < ksub * minPointsPerCentroid) {
+      const better = ksub * minPointsPerCentroid;
+      console.warn(`Clustering ${n} vectors to ${ksub} centroids: ${better} would be better`);
+    }
+    checkFinite(x, d, "cluster");
+    const chance = seed >= 0 ? seed : Math.floor(Math.random() * 2 ** 32);
+    const clustering = new PartClustering(d, M, ksub, chance + 1);
+    await clustering.train(x, niter, this.#backend, signal);
+    return clustering.centroids(x);
+  }
+
+  /** Centroids of one part after the other, as FAISS's options ask for. */
+  async #oneByOne(x: Float32Array, signal: AbortSignal | undefined): Promise<Float32Array> {
+    const { d, M, dsub, ksub } = this;
+    const n = x.length / d;
     const centroids = new Float32Array(d * ksub);
     const part = new Float32Array(n * dsub);
     for (let m = 0; m < M; m++) {
       for (let i = 0; i < n; i++) {
         const from = i * d + m * dsub;
-        for (let j = 0; j < dsub; j++) part[i * dsub + j] = rows[from + j]!;
+        for (let j = 0; j < dsub; j++) part[i * dsub + j] = x[from + j]!;
       }
       // One warning that vectors are few is enough.
       const quiet = m === 0 ? {} : { minPointsPerCentroid: 0 };
@@ -156,7 +183,7 @@ export class ProductQuantizer implements Codec {
       await clustering.train(part, { signal, backend: this.#backend });
       centroids.set(clustering.centroids, m * ksub * dsub);
     }
-    this.restore(centroids);
+    return centroids;
   }
 
   /** As many vectors as the clusterings take, the same for all of them. */
@@ -248,4 +275,13 @@ export class ProductQuantizer implements Codec {
     this.#trained(name);
     return this.#codec ??= this.#backend.createCodec(this.spec);
   }
+}
+
+/** Whether nothing is asked of a clustering but how long it takes and where it starts. */
+function isPlainClustering(params: ClusteringParameters): boolean {
+  const { nredo = 1, spherical, intCentroids, frozenCentroids, updateIndex } = params;
+  const { initMethod = "random", earlyStopThreshold = 0, checkInputDataForNaNs = true } = params;
+  const isOther = spherical || intCentroids || frozenCentroids || updateIndex;
+  return nredo === 1 && !isOther && initMethod === "random" && earlyStopThreshold === 0 &&
+    checkInputDataForNaNs;
 }

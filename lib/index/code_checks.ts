@@ -1,5 +1,7 @@
 import type { Backend } from "../backend/backend.ts";
 import type { Codec } from "../codec/codec.ts";
+import type { ProductQuantizer } from "../codec/product_quantizer.ts";
+import type { ScalarQuantizer } from "../codec/scalar_quantizer.ts";
 import { UnsupportedError } from "../errors.ts";
 import { Metric, metricName } from "../metric.ts";
 
@@ -26,12 +28,29 @@ export function checkCodes(name: string, metric: Metric, backend: Backend): void
 
 /** Throws unless codes of one codec mean the same to another. */
 export function checkSameCodec(ours: Codec, theirs: Codec): void {
-  const [a, b] = [Object.values(ours.spec), Object.values(theirs.spec)];
-  const same = a.length === b.length && a.every((value, i) => isSame(value, b[i]));
+  // How codes are found changes nothing of what they mean.
+  const [a, b] = [ours, theirs].map(({ spec }) => new Map(Object.entries(spec)));
+  a!.delete("encoding");
+  const same = a!.size === Array.from(b!.keys()).filter((name) => name !== "encoding").length &&
+    a!.entries().every(([name, value]) => isSame(value, b!.get(name)));
   if (!same) throw new TypeError("Cannot mergeFrom: the codecs of the two indexes differ");
 }
 
 function isSame(a: unknown, b: unknown): boolean {
-  if (!(a instanceof Float32Array) || !(b instanceof Float32Array)) return a === b;
-  return a.length === b.length && a.every((value, i) => value === b[i]);
+  const [x, y] = [a, b].map((value) => {
+    return value instanceof Float32Array || value instanceof Uint8Array ? value : undefined;
+  });
+  if (x === undefined || y === undefined) return Object.is(a, b);
+  return x.length === y.length && x.every((value, i) => value === y[i]);
+}
+
+/** Gives a quantizer the training of another of its shape, and how it is done. */
+export function copyProduct(from: ProductQuantizer, to: ProductQuantizer): void {
+  Object.assign(to.cp, from.cp);
+  if (from.isTrained) to.restore(from.centroids);
+}
+
+/** Gives a quantizer the training of another of its shape. */
+export function copyScalar(from: ScalarQuantizer, to: ScalarQuantizer): void {
+  if (from.isTrained) to.restore(from.trained);
 }

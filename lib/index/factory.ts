@@ -6,11 +6,17 @@
 
 import { UnsupportedError } from "../errors.ts";
 import { Metric } from "../metric.ts";
-import { isCodes, makeCodes, makeIVFCodes } from "./factory_codes.ts";
+import {
+  isCodes,
+  isGraph,
+  isIVFCodes,
+  makeCodes,
+  makeGraph,
+  makeIVFCodes,
+} from "./factory_codes.ts";
 import { isComposite, makeComposite } from "./factory_composites.ts";
 import { laterHNSW, laterIndex, laterIVFCode, laterQuantizer } from "./factory_tokens.ts";
 import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "./flat.ts";
-import { IndexHNSWFlat } from "./hnsw.ts";
 import { IndexIDMap, IndexIDMap2 } from "./id_map.ts";
 import type { Index, IndexOptions } from "./index.ts";
 import type { IndexIVF } from "./ivf.ts";
@@ -21,11 +27,13 @@ const idMaps = { IDMap: IndexIDMap, IDMap2: IndexIDMap2 } as const;
 
 /**
  * An index by its factory string: `Flat`, `PQ<M>x<nbits>`, `PQ<M>x4fs[_<bbs>]` (of residuals after
- * `IVF<n>,`: `PQ<M>x4fsr`), `SQ8` and its like, and these after
- * `IVF<n>,`, `IVF<n>_HNSW<M>,` or `IVF<n>(<quantizer>),` (`n` may end in `k` or `M`; `nbits` is 8 if left
- * out); `HNSW<M>` or `HNSW<M>,Flat`; transforms before these (`PCA[W][R]<n>`, `OPQ<M>[_<n>]`, `ITQ[<n>]`,
- * `RR[<n>]`, `HR[<seed>]`, `L2norm`, `Pad<n>`), `RFlat` or `Refine(<index>)` after them, and `IDMap` or
- * `IDMap2` before or after all.
+ * `IVF<n>,`: `PQ<M>x4fsr`), `SQ8` and its like,
+ * `RaBitQ[<nbits>]`, `RQ<M>x<nbits>`, `LSQ…`, `PRQ<s>x<M>x<nbits>` and `PLSQ…`, the last four perhaps
+ * with a norm like `_Nqint8`, and these after `IVF<n>,`, `IVF<n>_HNSW<M>,`, `IVF<n>_NSG<R>,` or
+ * `IVF<n>(<quantizer>),` (`n` may end in `k` or `M`; `nbits` is 8 if left out);
+ * `LSH[<nbits>][r][t]`; `HNSW<M>` or `NSG<R>`, alone or before `,Flat` or a code; transforms before
+ * these (`PCA[W][R]<n>`, `OPQ<M>[_<n>]`, `ITQ[<n>]`, `RR[<n>]`, `HR[<seed>]`, `L2norm`, `Pad<n>`),
+ * `RFlat` or `Refine(<index>)` after them, and `IDMap` or `IDMap2` before or after all.
  *
  * @param d Dimension.
  * @param description FAISS's factory string.
@@ -75,13 +83,11 @@ export function indexFactory(
     });
     if (composite !== undefined) return composite;
     if (first === "Flat" && rest.length === 0) return makeFlat(d, metric, options);
-    const graph = /^HNSW(\d*)(_Flat)?$/.exec(first);
-    if (graph && (rest.length === 0 || rest.join() === "Flat" && graph[2] === undefined)) {
-      return new IndexHNSWFlat(d, Number(graph[1] || 32), metric, options);
-    }
+    const graph = makeGraph(tokens, d, metric, options);
+    if (graph !== undefined) return graph;
     const codes = rest.length === 0 ? makeCodes(first, d, metric, options) : undefined;
     if (codes !== undefined) return codes;
-    const list = /^IVF(\d+)([kM]?)(?:\((.*)\)|_(HNSW\d*))?$/.exec(first);
+    const list = /^IVF(\d+)([kM]?)(?:\((.*)\)|_(HNSW\d*|NSG\d+))?$/.exec(first);
     if (list && rest.length === 1) {
       const nlist = Number(list[1]) * { "": 1, k: 1024, M: 1024 ** 2 }[list[2] as "" | "k" | "M"];
       const quantizer = () => make(splitTokens(list[3] ?? list[4] ?? "Flat"), d);
@@ -144,15 +150,15 @@ function explain(description: string, tokens: string[]): Error {
   }
   const at = tokens.findIndex((token, i) => {
     if (i === 0) return isComposite(token);
-    return !(i === 1 && afterIVF && (token === "Flat" || isCodes(token)));
+    return !(i === 1 && afterIVF && (token === "Flat" || isIVFCodes(token)));
   });
   return new RangeError(`Cannot parse "${description}": token "${tokens[at]}" is out of place`);
 }
 
 /** Whether there is something to make of a token in its place. */
 function isAvailable(token: string): boolean {
-  return /^(Flat|IVF\d+[kM]?(\(.*\)|_HNSW\d*)?|HNSW\d*(_Flat)?|IDMap2?)$/.test(token) ||
-    isComposite(token) || isCodes(token);
+  return /^(Flat|IVF\d+[kM]?(\(.*\)|_HNSW\d*|_NSG\d+)?|IDMap2?)$/.test(token) ||
+    isGraph([token]) || isComposite(token) || isCodes(token);
 }
 
 /**

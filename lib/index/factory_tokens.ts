@@ -12,7 +12,6 @@ const STAGES = "\\d+x\\d+(_\\d+x\\d+)*";
 const SCALAR = /^SQ(0|tqmse[12348]|tq[2345])$/;
 
 const quantizers: Table = [
-  [/^IVF\d+[kM]?_NSG\d+$/, "IndexNSGFlat quantizer"],
   [/^IVF\d+[kM]?_SVSVamana\d*(_.+)?$/, "IndexSVSVamana quantizer"],
   [/^IMI2x\d+$/, "MultiIndexQuantizer"],
   [/^Residual\d+(x\d+)?$/, "Index2Layer"],
@@ -23,13 +22,8 @@ const ivfCodes: Table = [
   [/^FlatPanorama(\d+(_\d+)?)?$/, "IndexIVFFlatPanorama"],
   [SCALAR, "IndexIVFScalarQuantizer"],
   [/^PQ\d+\+\d+$/, "IndexIVFPQR"],
-  [new RegExp(`^RQ${STAGES}${ADDITIVE_NORM}$`), "IndexIVFResidualQuantizer"],
-  [new RegExp(`^LSQ${STAGES}${ADDITIVE_NORM}$`), "IndexIVFLocalSearchQuantizer"],
-  [new RegExp(`^PRQ\\d+x${STAGES}${ADDITIVE_NORM}$`), "IndexIVFProductResidualQuantizer"],
-  [new RegExp(`^PLSQ\\d+x${STAGES}${ADDITIVE_NORM}$`), "IndexIVFProductLocalSearchQuantizer"],
   [new RegExp(`^(P?RQ|P?LSQ)[\\dx]+x4fsr?(_\\d+)?${ADDITIVE_NORM}$`), "IndexIVFFastScan"],
   [/^SH\d*[gcm]?$/, "IndexIVFSpectralHash"],
-  [/^RaBitQ[1-9]?$/, "IndexIVFRaBitQ"],
   [/^RaBitQfs[1-9]?(_\d+)?$/, "IndexIVFRaBitQFastScan"],
   [/^EDEN[1-8]?(BIASED|BIAS)?$/, "IndexIVFEDEN"],
 ];
@@ -39,20 +33,13 @@ const indexes: Table = [
   [/^MinMax(FP16)?$/, "IndexRowwiseMinMax"],
   [/^FlatL2Panorama\d+(_\d+)?$/, "IndexFlatL2Panorama"],
   [/^FlatIPPanorama\d+(_\d+)?$/, "IndexFlatIPPanorama"],
-  [/^LSH\d*r?t?$/, "IndexLSH"],
   [/^ZnLattice\d+x\d+_\d+$/, "IndexLattice"],
   [SCALAR, "IndexScalarQuantizer"],
-  [new RegExp(`^RQ${STAGES}${ADDITIVE_NORM}$`), "IndexResidualQuantizer"],
   [new RegExp(`^RCQ${STAGES}$`), "ResidualCoarseQuantizer"],
-  [new RegExp(`^LSQ${STAGES}${ADDITIVE_NORM}$`), "IndexLocalSearchQuantizer"],
   [new RegExp(`^LSCQ${STAGES}$`), "LocalSearchCoarseQuantizer"],
-  [new RegExp(`^PRQ\\d+x${STAGES}${ADDITIVE_NORM}$`), "IndexProductResidualQuantizer"],
-  [new RegExp(`^PLSQ\\d+x${STAGES}${ADDITIVE_NORM}$`), "IndexProductLocalSearchQuantizer"],
   [new RegExp(`^(P?RQ|P?LSQ)[\\dx]+x4fs(_\\d+)?${ADDITIVE_NORM}$`), "IndexFastScan"],
-  [/^RaBitQ[1-9]?$/, "IndexRaBitQ"],
   [/^RaBitQfs[1-9]?(_\d+)?$/, "IndexRaBitQFastScan"],
   [/^EDEN[1-8]?(BIASED|BIAS)?$/, "IndexEDEN"],
-  [/^NSG\d*(_.+)?$/, "IndexNSG"],
   [/^SVSFlat$/, "IndexSVSFlat"],
   [/^SVSVamana\d+$/, "IndexSVSVamana"],
   [/^SVSIVF\d+$/, "IndexSVSIVF"],
@@ -61,8 +48,7 @@ const indexes: Table = [
 /** What follows `HNSW<M>,` or `HNSW<M>_`. */
 const graphStorages: Table = [
   [/^FlatPanorama\d*$/, "IndexHNSWFlatPanorama"],
-  [/^SQ[\da-z_]+$/, "IndexHNSWSQ"],
-  [/^PQ\d+(x\d+)?(np)?$/, "IndexHNSWPQ"],
+  [SCALAR, "IndexHNSWSQ"],
   [/^(\d+|2x\d+)\+PQ\d+$/, "IndexHNSW2Level"],
 ];
 

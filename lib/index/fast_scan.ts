@@ -4,6 +4,7 @@
  * @module
  */
 
+import { copyProduct } from "./code_checks.ts";
 import type { Backend } from "../backend/backend.ts";
 import { isBlockSize, MAX_BBS } from "../codec/code_blocks.ts";
 import type { CodecSpec } from "../codec/codec.ts";
@@ -12,7 +13,6 @@ import { Metric } from "../metric.ts";
 import { IndexFlatCodes } from "./flat_codes.ts";
 import type { Index, IndexOptions } from "./index.ts";
 import { IndexIVFCodes, type IVFCodesOptions } from "./ivf_codes.ts";
-import { copyTraining } from "./product_quantizer.ts";
 
 /** Bits of a part. */
 const NBITS = 4;
@@ -131,7 +131,7 @@ export class IndexPQFastScan extends IndexFlatCodes {
   protected override makeEmpty(backend: Backend): IndexPQFastScan {
     const { d, bbs, metric, implem, qbs, pq: { M } } = this;
     const copy = new IndexPQFastScan(d, M, NBITS, metric, { backend, bbs });
-    copyTraining(this.pq, copy.pq);
+    copyProduct(this.pq, copy.pq);
     return Object.assign(copy, { implem, qbs });
   }
 }
@@ -222,7 +222,7 @@ export class IndexIVFPQFastScan extends IndexIVFCodes {
     const { d, nlist, metric, byResidual, bbs, implem, qbs2, pq: { M } } = this;
     const options = { byResidual, bbs };
     const copy = new IndexIVFPQFastScan(quantizer, d, nlist, M, NBITS, metric, options);
-    copyTraining(this.pq, copy.pq);
+    copyProduct(this.pq, copy.pq);
     return Object.assign(copy, { implem, qbs2 });
   }
 }

@@ -5,10 +5,12 @@
  */
 
 import type { Backend, FlatStore, RangeNeighbors, StoreSearch } from "../backend/backend.ts";
+import { toRows, type VectorInput } from "../matrix.ts";
 import { Metric } from "../metric.ts";
 import { SearchResult } from "../result.ts";
 import type { IDSelector } from "../selector.ts";
 import { type CheckedSearch, Index, type IndexOptions } from "./index.ts";
+import { bytesRows, countCodes, rowBytes } from "./standalone_codec.ts";
 
 /** Numbers that a copy moves at once: 256 MiB. */
 const COPIED = 2 ** 26;
@@ -60,9 +62,38 @@ export class IndexFlat extends Index {
     return "Flat";
   }
 
-  /** Bytes that the vectors take. */
+  /** Bytes that the vectors take; those in a mapped file take none. */
   override memoryUsage(): number {
-    return this.ntotal * this.d * 4;
+    return this.store.mapped ? 0 : this.ntotal * this.d * 4;
+  }
+
+  /** Bytes of a vector. */
+  get saCodeSize(): number {
+    return 4 * this.d;
+  }
+
+  /**
+   * Vectors as bytes, which are not added: an index around this one may want codes.
+   *
+   * @param x `n × d` vectors.
+   * @returns `n × saCodeSize` bytes.
+   */
+  saEncode(x: VectorInput): Promise<Uint8Array> {
+    this.assertUsable("saEncode");
+    return Promise.resolve(rowBytes(toRows(x, this.d, "x")));
+  }
+
+  /**
+   * The vectors of bytes.
+   *
+   * @param codes `n × saCodeSize` bytes.
+   * @returns `n × d` numbers.
+   * @throws {TypeError} If there are no whole vectors.
+   */
+  async saDecode(codes: Uint8Array): Promise<Float32Array> {
+    this.assertUsable("saDecode");
+    countCodes(codes, this.saCodeSize);
+    return await Promise.resolve(bytesRows(codes));
   }
 
   /** @internal */

@@ -63,9 +63,9 @@ export abstract class IndexFlatCodes extends Index {
     return this.codec.isTrained;
   }
 
-  /** Bytes that the codes take. */
+  /** Bytes that the codes take; those in a mapped file take none. */
   override memoryUsage(): number {
-    return this.ntotal * this.codec.codeSize;
+    return this.#store?.mapped ? 0 : this.ntotal * this.codec.codeSize;
   }
 
   /** Bytes of a code. */
@@ -110,6 +110,22 @@ export abstract class IndexFlatCodes extends Index {
     await this.write("addSaCodes", () => this.store.add(codes));
   }
 
+  /** Queries as the store compares them. @internal */
+  // deno-lint-ignore require-await
+  protected async prepareQueries(queries: Float32Array): Promise<Float32Array> {
+    return this.#prepare(queries);
+  }
+
+  /** {@linkcode prepareQueries}, on this thread. @internal */
+  protected prepareQueriesSync(queries: Float32Array): Float32Array {
+    return this.#prepare(queries);
+  }
+
+  /** The vectors that the codes at rows stand for, into `out`. @internal */
+  protected gather(rows: BigInt64Array, out: Float32Array): void {
+    this.store.gather(rows, out);
+  }
+
   #prepare(x: Float32Array): Float32Array {
     if (this.metric !== Metric.Cosine) return x;
     const rows = x.slice();
@@ -143,7 +159,7 @@ export abstract class IndexFlatCodes extends Index {
     how: CheckedSearch,
   ): Promise<SearchResult> {
     const search = this.storeSearch(how);
-    const found = await this.store.search(this.#prepare(queries), k, search);
+    const found = await this.store.search(await this.prepareQueries(queries), k, search);
     return new SearchResult(found.distances, found.labels, k, found.run);
   }
 
@@ -153,17 +169,19 @@ export abstract class IndexFlatCodes extends Index {
     k: number,
     how: CheckedSearch,
   ): SearchResult {
-    const found = this.store.searchSync(this.#prepare(queries), k, this.storeSearch(how));
+    const rows = this.prepareQueriesSync(queries);
+    const found = this.store.searchSync(rows, k, this.storeSearch(how));
     return new SearchResult(found.distances, found.labels, k, found.run);
   }
 
   /** @internal */
-  protected override doRangeSearch(
+  protected override async doRangeSearch(
     queries: Float32Array,
     radius: number,
     how: CheckedSearch,
   ): Promise<RangeNeighbors> {
-    return this.store.rangeSearch(this.#prepare(queries), radius, this.storeSearch(how));
+    const rows = await this.prepareQueries(queries);
+    return await this.store.rangeSearch(rows, radius, this.storeSearch(how));
   }
 
   /** @internal */
@@ -172,7 +190,7 @@ export abstract class IndexFlatCodes extends Index {
     for (const id of ids) {
       if (id >= count) throw new RangeError(`Cannot reconstruct: id ${id} of ${count} vectors`);
     }
-    if (ids.length > 0) this.store.gather(ids, out);
+    if (ids.length > 0) this.gather(ids, out);
   }
 
   /** @internal */

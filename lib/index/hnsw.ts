@@ -4,19 +4,13 @@
  * @module
  */
 
-import type { Backend, HNSWSearch, HNSWStore, RangeNeighbors } from "../backend/backend.ts";
-import { type IdInput, toIds, toRows, type VectorInput } from "../matrix.ts";
+import type { Backend, GraphRows, HNSWSearch, HNSWStore, StoreSearch } from "../backend/backend.ts";
+import type { Codec } from "../codec/codec.ts";
 import { Metric } from "../metric.ts";
 import { Random } from "../random.ts";
-import { SearchResult } from "../result.ts";
-import type { IDSelector } from "../selector.ts";
+import { checkLinks, checkList, type GraphShape, IndexGraph } from "./graph.ts";
 import { levelProbabilities, randomLevels } from "./hnsw_levels.ts";
-import { type CheckedSearch, Index, type IndexOptions } from "./index.ts";
-
-/** Numbers that a copy moves at once: 256 MiB. */
-const COPIED = 2 ** 26;
-/** Links that the native graph can have. */
-const MOST_LINKS = 1024;
+import type { IndexOptions, SearchParameters } from "./index.ts";
 
 /** Parameters of a graph, by FAISS's names. */
 export interface HNSWParameters {
@@ -26,6 +20,11 @@ export interface HNSWParameters {
   efConstruction: number;
   /** Vectors kept while those nearest to a query are looked for, k at least: more find more. */
   efSearch: number;
+  /**
+   * Whether a search goes on until none of those it keeps has links that it did not follow; else
+   * it ends after following those of `efSearch + 1`. Files do not hold it.
+   */
+  checkRelativeDistance: boolean;
 }
 
 /** Parts of an {@linkcode IndexHNSWFlat} that was read from a file. @internal */
@@ -37,9 +36,67 @@ export interface HNSWParts {
   /** `p` of Lp. */
   metricArg: number;
   /** Parameters. */
-  hnsw: HNSWParameters;
+  hnsw: Partial<HNSWParameters> & { M: number };
   /** Rows and graph. */
   store: HNSWStore;
+}
+
+/**
+ * Vectors or codes, each linked to others near it on levels of which each has fewer (hierarchical
+ * navigable small world).
+ *
+ * The graph does not depend on how many threads make it.
+ */
+export abstract class IndexHNSW extends IndexGraph {
+  /** Parameters: all but `hnsw.M` may be set. */
+  readonly hnsw: HNSWParameters;
+
+  /**
+   * An empty index.
+   *
+   * @param d Dimension.
+   * @param M Links of a vector; 16 to 64 are usual.
+   * @param metric How vectors are compared.
+   * @param options Backend, and `metricArg` of {@linkcode Metric.Lp}.
+   * @param codec What turns vectors into codes, if anything does.
+   * @throws {RangeError} If `d` or `M` is out of range, or there is no such metric.
+   */
+  constructor(d: number, M: number, metric: Metric, options: IndexOptions, codec?: Codec) {
+    super(d, metric, options, codec);
+    checkLinks("M", M, 2);
+    this.hnsw = { M, efConstruction: 40, efSearch: 16, checkRelativeDistance: true };
+  }
+
+  /** @internal */
+  protected override shape(): GraphShape {
+    return { m: this.hnsw.M };
+  }
+
+  /** @internal */
+  protected override parameters(): Record<string, unknown> {
+    const { M, efConstruction, efSearch } = this.hnsw;
+    return { M, efConstruction, efSearch };
+  }
+
+  /** @internal */
+  protected override buildList(): number {
+    return checkList("efConstruction", this.hnsw.efConstruction);
+  }
+
+  /** @internal */
+  protected override walkOf(params: SearchParameters): Omit<HNSWSearch, keyof StoreSearch> {
+    return {
+      efSearch: checkList("efSearch", params.efSearch ?? this.hnsw.efSearch),
+      stops: !(params.checkRelativeDistance ?? this.hnsw.checkRelativeDistance),
+    };
+  }
+
+  /** @internal */
+  protected override async link(rows: GraphRows, n: number): Promise<void> {
+    const random = new Random(12345 + this.ntotal);
+    const levels = randomLevels(n, levelProbabilities(this.hnsw.M), random);
+    await this.store.add(rows, levels, this.buildList());
+  }
 }
 
 /**
@@ -66,11 +123,7 @@ export interface HNSWParts {
  * assert.equal(await index.removeIds([0]), 1);
  * ```
  */
-export class IndexHNSWFlat extends Index {
-  /** Parameters: `hnsw.efSearch` and `hnsw.efConstruction` may be set. */
-  readonly hnsw: HNSWParameters;
-  #store: HNSWStore;
-
+export class IndexHNSWFlat extends IndexHNSW {
   /**
    * An empty index.
    *
@@ -82,42 +135,18 @@ export class IndexHNSWFlat extends Index {
    * @throws {UnsupportedError} If the backend is a GPU.
    */
   constructor(d: number, M = 32, metric: Metric = Metric.L2, options: IndexOptions = {}) {
-    super(d, metric, options);
-    if (!Number.isInteger(M) || M < 2 || M > MOST_LINKS) {
-      throw new RangeError(`Cannot make an index: M ${M} is no integer from 2 to ${MOST_LINKS}`);
-    }
-    this.hnsw = { M, efConstruction: 40, efSearch: 16 };
-    this.#store = this.#newStore(this.backend);
-  }
-
-  #newStore(backend: Backend): HNSWStore {
-    const { d, metric, metricArg } = this;
-    return backend.createHNSW({ d, m: this.hnsw.M, metric, metricArg });
+    super(d, M, metric, options);
+    // A backend without graphs says so now.
+    void this.store;
   }
 
   /** An index of parts read from a file; it owns them. @internal */
   static fromParts(parts: HNSWParts, backend: Backend): IndexHNSWFlat {
     const { d, metric, metricArg, hnsw, store } = parts;
     const index = new IndexHNSWFlat(d, hnsw.M, metric, { backend, metricArg });
-    index.#store[Symbol.dispose]();
-    index.#store = store;
+    index.adopt(store);
     Object.assign(index.hnsw, hnsw);
     return index;
-  }
-
-  /** Rows and graph. @internal */
-  get store(): HNSWStore {
-    return this.#store;
-  }
-
-  /** Number of vectors. */
-  override get ntotal(): number {
-    return this.#store.count;
-  }
-
-  /** Always true: there is nothing to train. */
-  override get isTrained(): boolean {
-    return true;
   }
 
   /** @internal */
@@ -126,167 +155,10 @@ export class IndexHNSWFlat extends Index {
   }
 
   /** @internal */
-  protected override parameters(): Record<string, unknown> {
-    return { ...this.hnsw };
-  }
-
-  /** Bytes that vectors and links take. */
-  override memoryUsage(): number {
-    // Beside them a node has its level and where its upper links are.
-    return this.ntotal * (this.d * 4 + 5) + this.#store.links * 4;
-  }
-
-  /**
-   * Replaces vectors; their ids stay.
-   *
-   * @param ids The `n` ids, none twice.
-   * @param x `n × d` vectors.
-   * @throws {RangeError} If an id is not in the index or there twice, or a number is NaN or infinite.
-   * @throws {TypeError} If there are not `n` ids, or `x` is empty or not in rows of `d`.
-   *
-   * @example
-   * ```ts
-   * import { IndexHNSWFlat } from "@metalfaiss/metalfaiss";
-   * import assert from "node:assert/strict";
-   *
-   * using index = new IndexHNSWFlat(2);
-   * await index.add([[0, 0], [3, 4]]);
-   * await index.updateVectors([1], [[6, 8]]);
-   * assert.deepEqual((await index.search([[6, 8]], 1)).row(0), [{ id: 1, distance: 0 }]);
-   * ```
-   */
-  async updateVectors(ids: IdInput, x: VectorInput): Promise<void> {
-    this.assertUsable("updateVectors");
-    const rows = toRows(x, this.d, "x");
-    const checked = toIds(ids, rows.length / this.d, "ids");
-    await this.write("updateVectors", () => {
-      return this.#store.update(checked, rows, this.#ef("efConstruction", undefined));
-    });
-  }
-
-  /** @internal */
-  protected override doTrain(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  /** @internal */
-  protected override async doAdd(x: Float32Array, ids: BigInt64Array | undefined): Promise<void> {
-    if (ids !== undefined) {
-      throw this.unsupported("addWithIds", "an id is a position; wrap it in IndexIDMap");
-    }
-    const random = new Random(12345 + this.ntotal);
-    const levels = randomLevels(x.length / this.d, levelProbabilities(this.hnsw.M), random);
-    await this.#store.add(x, levels, this.#ef("efConstruction", undefined));
-  }
-
-  #ef(name: "efSearch" | "efConstruction", given: number | undefined): number {
-    const ef = given ?? this.hnsw[name];
-    if (Number.isInteger(ef) && ef >= 1 && ef < 2 ** 31) return ef;
-    throw new RangeError(`Cannot use ${name} ${ef}: it is no integer from 1 to 2^31 - 1`);
-  }
-
-  #search(how: CheckedSearch): HNSWSearch {
-    return { ...this.storeSearch(how), efSearch: this.#ef("efSearch", how.params.efSearch) };
-  }
-
-  /** @internal */
-  protected override async doSearch(
-    queries: Float32Array,
-    k: number,
-    how: CheckedSearch,
-  ): Promise<SearchResult> {
-    const found = await this.#store.search(queries, k, this.#search(how));
-    return new SearchResult(found.distances, found.labels, k, found.run);
-  }
-
-  /** @internal */
-  protected override doSearchSync(
-    queries: Float32Array,
-    k: number,
-    how: CheckedSearch,
-  ): SearchResult {
-    const found = this.#store.searchSync(queries, k, this.#search(how));
-    return new SearchResult(found.distances, found.labels, k, found.run);
-  }
-
-  /** @internal */
-  protected override doRangeSearch(
-    queries: Float32Array,
-    radius: number,
-    how: CheckedSearch,
-  ): Promise<RangeNeighbors> {
-    return this.#store.rangeSearch(queries, radius, this.storeSearch(how));
-  }
-
-  /** @internal */
-  protected override doReconstruct(ids: BigInt64Array, out: Float32Array): void {
-    const count = BigInt(this.ntotal);
-    for (const id of ids) {
-      if (id >= count) throw new RangeError(`Cannot reconstruct: id ${id} of ${count} vectors`);
-    }
-    this.#store.gather(ids, out);
-  }
-
-  /** @internal */
-  protected override doRemove(selector: IDSelector): Promise<number> {
-    const how = this.storeSearch({ selector, params: {} });
-    return this.#store.remove(how.selector!);
-  }
-
-  /** @internal */
-  override checkMergeable(other: Index): void {
-    super.checkMergeable(other);
-    if (!(other instanceof IndexHNSWFlat)) {
-      throw new TypeError(`Cannot mergeFrom: a ${other.constructor.name} is no IndexHNSWFlat`);
-    }
-  }
-
-  /** @internal */
-  protected override async doMerge(other: Index, addId: number): Promise<void> {
-    if (addId !== 0) throw this.unsupported("mergeFrom with addId", "an id is a position");
-    const from = other as IndexHNSWFlat;
-    for (const x of from.chunks()) await this.doAdd(x, undefined);
-    from.#store.clear();
-  }
-
-  /** Copies of the vectors, many at a time. @internal */
-  *chunks(numbers = COPIED): Generator<Float32Array<ArrayBuffer>> {
-    const step = Math.max(1, Math.floor(numbers / this.d));
-    for (let row = 0; row < this.ntotal; row += step) {
-      const n = Math.min(step, this.ntotal - row);
-      const x = new Float32Array(n * this.d);
-      this.#store.gather(BigInt64Array.from({ length: n }, (_, i) => BigInt(row + i)), x);
-      yield x;
-    }
-  }
-
-  /** @internal */
-  protected override async doCopy(backend: Backend): Promise<Index> {
-    const store = this.#newStore(backend);
-    try {
-      for (const x of this.chunks()) await store.addRows(x);
-      if (this.ntotal > 0) await store.restore(this.#store.graph());
-    } catch (error) {
-      store[Symbol.dispose]();
-      throw error;
-    }
+  protected override makeEmpty(backend: Backend): IndexHNSWFlat {
     const { d, metric, metricArg, hnsw } = this;
-    return IndexHNSWFlat.fromParts({ d, metric, metricArg, hnsw, store }, backend);
-  }
-
-  /** @internal */
-  protected override doReset(): Promise<void> {
-    this.#store.clear();
-    return Promise.resolve();
-  }
-
-  /** @internal */
-  protected override doDispose(): void {
-    this.#store[Symbol.dispose]();
-  }
-
-  /** @internal */
-  protected override ids(): number {
-    return this.ntotal;
+    const copy = new IndexHNSWFlat(d, hnsw.M, metric, { backend, metricArg });
+    Object.assign(copy.hnsw, hnsw);
+    return copy;
   }
 }

@@ -5,10 +5,12 @@
  */
 
 import type { Backend, RangeNeighbors } from "../backend/backend.ts";
+import type { VectorInput } from "../matrix.ts";
 import { SearchAndReconstructResult, SearchResult } from "../result.ts";
 import { type IDSelector, toBitmap } from "../selector.ts";
 import { type CheckedSearch, Index, type SearchParameters, type TrainOptions } from "./index.ts";
 import { checkNesting } from "./nesting.ts";
+import { codecOf } from "./standalone_codec.ts";
 
 /**
  * Gives vectors ids of your own, which may repeat. Ties are in order of arrival.
@@ -87,6 +89,39 @@ export class IndexIDMap extends Index {
   /** Bytes that vectors and ids take. */
   override memoryUsage(): number {
     return this.index.memoryUsage() + this.ntotal * 8;
+  }
+
+  /**
+   * Bytes of a code of the wrapped index.
+   *
+   * @throws {UnsupportedError} If it has no codes.
+   */
+  get saCodeSize(): number {
+    return codecOf("saCodeSize", this.index).saCodeSize;
+  }
+
+  /**
+   * Codes of vectors, which are not added, by the wrapped index.
+   *
+   * @param x `n × d` vectors.
+   * @returns `n × saCodeSize` bytes.
+   * @throws {UnsupportedError} If it has no codes.
+   */
+  async saEncode(x: VectorInput): Promise<Uint8Array> {
+    this.assertUsable("saEncode");
+    return await codecOf("saEncode", this.index).saEncode(x);
+  }
+
+  /**
+   * The vectors that codes of the wrapped index stand for.
+   *
+   * @param codes `n × saCodeSize` bytes.
+   * @returns `n × d` numbers.
+   * @throws {UnsupportedError} If it has no codes.
+   */
+  async saDecode(codes: Uint8Array): Promise<Float32Array> {
+    this.assertUsable("saDecode");
+    return await codecOf("saDecode", this.index).saDecode(codes);
   }
 
   /** @internal */

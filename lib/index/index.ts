@@ -40,6 +40,26 @@ export interface SearchParameters {
   nprobe?: number | undefined;
   /** Vectors that an HNSW index keeps while it looks for nearer ones; by default its own. */
   efSearch?: number | undefined;
+  /** Bits that queries are rounded to where codes are RaBitQ's; by default the index's own. */
+  qb?: number | undefined;
+  /** Whether such queries' levels lie about zero; by default as the index says. */
+  centered?: boolean | undefined;
+  /** Vectors of its lists that an IVF index compares with a query; by default its own `maxCodes`. */
+  maxCodes?: number | undefined;
+  /**
+   * Whether `maxCodes` gives `k` results a chance: it is `k` at least, and lists are looked at as a
+   * whole.
+   */
+  ensureTopkFull?: boolean | undefined;
+  /** Lists in a row without a vector in the radius, after which an IVF index looks no further. */
+  maxEmptyResultBuckets?: number | undefined;
+  /**
+   * Whether an HNSW index follows links until none of the vectors it keeps has others; else those
+   * of `efSearch + 1`. By default its own `checkRelativeDistance`.
+   */
+  checkRelativeDistance?: boolean | undefined;
+  /** Vectors that an NSG or NNDescent index keeps while it looks for nearer ones; by default its own. */
+  searchL?: number | undefined;
   /** How an IVF index searches its quantizer. */
   quantizerParams?: SearchParameters | undefined;
   /** Candidates for each result that an IndexRefine compares again; by default its own `kFactor`. */
@@ -62,6 +82,8 @@ export interface CheckedSearch {
   selector: IDSelector | undefined;
   /** What the caller asked for. */
   params: SearchParameters;
+  /** Whether labels are to be locations in lists. */
+  locations?: boolean | undefined;
 }
 
 /** Results that fit in one typed array. */

@@ -6,8 +6,26 @@
 
 import { type MimeBundle, propertiesBundle, ranText } from "../display.ts";
 import { formatBytes, formatNumber } from "../display_cells.ts";
-import { metricName } from "../metric.ts";
-import type { Index } from "./index.ts";
+import type { Backend, RunInfo } from "../backend/backend.ts";
+import { type Metric, metricName } from "../metric.ts";
+
+/** What is shown of every index. */
+interface Shown {
+  readonly d: number;
+  readonly ntotal: number;
+  /** Indexes of bits have none. */
+  readonly metric?: Metric;
+  readonly metricArg?: number;
+  readonly isTrained: boolean;
+  readonly backend: Backend;
+  readonly lastRun: RunInfo | undefined;
+  factoryString(): string | undefined;
+  memoryUsage(): number;
+}
+
+function metricOf({ metric }: Shown): string {
+  return metric === undefined ? "Hamming" : metricName(metric);
+}
 
 /**
  * What an index is, holds, takes, and ran last.
@@ -16,7 +34,7 @@ import type { Index } from "./index.ts";
  * @param parameters What its kind alone has; `undefined` once it was disposed of.
  */
 export function indexBundle(
-  index: Index,
+  index: Shown,
   parameters: Readonly<Record<string, unknown>> | undefined,
 ): MimeBundle {
   const title = index.constructor.name;
@@ -26,7 +44,7 @@ export function indexBundle(
     ["factory string", index.factoryString()],
     ["d", index.d],
     ["ntotal", index.ntotal],
-    ["metric", metricName(index.metric)],
+    ["metric", metricOf(index)],
     ["metricArg", index.metricArg || null],
     ["isTrained", index.isTrained],
     ...Object.entries(parameters),
@@ -37,10 +55,10 @@ export function indexBundle(
 }
 
 /** An index in one line. */
-export function indexLine(index: Index, isDisposed: boolean): string {
+export function indexLine(index: Shown, isDisposed: boolean): string {
   const name = index.constructor.name;
   if (isDisposed) return `${name} { disposed: true }`;
-  const { d, ntotal, metric, isTrained, backend } = index;
-  return `${name} { d: ${d}, ntotal: ${ntotal}, metric: ${metricName(metric)}, ` +
+  const { d, ntotal, isTrained, backend } = index;
+  return `${name} { d: ${d}, ntotal: ${ntotal}, metric: ${metricOf(index)}, ` +
     `isTrained: ${isTrained}, backend: ${backend.name} }`;
 }

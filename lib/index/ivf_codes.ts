@@ -7,7 +7,6 @@
 import type { Backend, CodeLists, StoreSearch } from "../backend/backend.ts";
 import type { Codec, CodecSpec } from "../codec/codec.ts";
 import { NotTrainedError } from "../errors.ts";
-import { toRows, type VectorInput } from "../matrix.ts";
 import { Metric } from "../metric.ts";
 import { Random } from "../random.ts";
 import type { IDSelector } from "../selector.ts";
@@ -84,7 +83,12 @@ export abstract class IndexIVFCodes extends IndexIVF {
 
   /** The lists; there are none before training. @internal */
   override get store(): CodeLists {
-    return this.#store ??= this.#createLists(this.backend);
+    if (this.#store === undefined) {
+      this.#store = this.#createLists(this.backend);
+      // Of no rows: it is done at once.
+      void this.#store.keepMap?.(this.directMapType);
+    }
+    return this.#store;
   }
 
   #createLists(backend: Backend): CodeLists {
@@ -113,90 +117,52 @@ export abstract class IndexIVFCodes extends IndexIVF {
     return { ...super.parameters(), byResidual: this.byResidual };
   }
 
-  /** Bytes that codes, ids and centroids take. */
+  /** Bytes that codes, ids and centroids take; those in a mapped file take none. */
   override memoryUsage(): number {
-    return this.total * (this.codec.codeSize + 8) + this.quantizer.memoryUsage();
+    const lists = this.#store?.mapped ? 0 : this.total * (this.codec.codeSize + 8);
+    return lists + this.quantizer.memoryUsage();
   }
 
-  /** Bytes of a list's number and a code, as {@linkcode saEncode} has them. */
-  get saCodeSize(): number {
-    return this.#listBytes + this.codec.codeSize;
+  /** @internal */
+  protected override get codeSize(): number {
+    return this.codec.codeSize;
   }
 
-  /** Bytes that hold any list's number. */
-  get #listBytes(): number {
-    let bytes = 0;
-    for (let most = this.nlist - 1; most > 0; most = Math.floor(most / 256)) bytes++;
-    return bytes;
+  /** @internal */
+  protected override encodeRows(x: Float32Array, lists: BigInt64Array): Promise<Uint8Array> {
+    return this.codec.encode(this.#residuals(x, lists));
   }
 
-  /**
-   * Codes of vectors, which are not added: for each the number of its list in as few bytes as
-   * hold any, then its code.
-   *
-   * @param x `n × d` vectors.
-   * @returns `n × saCodeSize` bytes.
-   * @throws {NotTrainedError} If the index has to be trained first.
-   */
-  async saEncode(x: VectorInput): Promise<Uint8Array> {
-    this.assertUsable("saEncode");
-    const rows = this.prepare(toRows(x, this.d, "x"));
-    return await this.hold("saEncode", async () => {
-      this.#assertTrained("saEncode");
-      const lists = await this.quantizer.assign(rows);
-      const codes = await this.codec.encode(this.#residuals(rows, lists));
-      const { codeSize } = this.codec;
-      const [size, prefix] = [this.saCodeSize, this.#listBytes];
-      const out = new Uint8Array(lists.length * size);
-      lists.forEach((list, i) => {
-        for (let byte = 0; byte < prefix; byte++) {
-          out[i * size + byte] = Number((list >> BigInt(8 * byte)) & 0xffn);
-        }
-        out.set(codes.subarray(i * codeSize, (i + 1) * codeSize), i * size + prefix);
-      });
-      return out;
-    });
+  /** @internal */
+  protected override async decodeRows(
+    codes: Uint8Array,
+    lists: BigInt64Array,
+  ): Promise<Float32Array> {
+    const x = await this.codec.decode(codes);
+    if (!this.byResidual || lists.length === 0) return x;
+    const centroids = this.quantizer.reconstructBatch(lists);
+    return x.map((value, i) => value + centroids[i]!);
   }
 
-  /**
-   * The vectors that the codes of {@linkcode saEncode} stand for.
-   *
-   * @param codes `n × saCodeSize` bytes.
-   * @returns `n × d` numbers.
-   * @throws {NotTrainedError} If the index has to be trained first.
-   * @throws {RangeError} If a code is of no list.
-   * @throws {TypeError} If there are no whole codes.
-   */
-  async saDecode(codes: Uint8Array): Promise<Float32Array> {
-    this.assertUsable("saDecode");
-    return await this.hold("saDecode", async () => {
-      this.#assertTrained("saDecode");
-      const { codeSize } = this.codec;
-      const [size, prefix] = [this.saCodeSize, this.#listBytes];
-      const n = codes.length / size;
-      if (!Number.isInteger(n)) {
-        throw new TypeError(`Cannot saDecode: ${codes.length} bytes are no codes of ${size}`);
-      }
-      const plain = new Uint8Array(n * codeSize);
-      const lists = new BigInt64Array(n);
-      for (let i = 0; i < n; i++) {
-        let list = 0n;
-        for (let byte = prefix; byte-- > 0;) list = list << 8n | BigInt(codes[i * size + byte]!);
-        if (list >= BigInt(this.nlist)) {
-          throw new RangeError(`Cannot saDecode: code ${i} is of list ${list} of ${this.nlist}`);
-        }
-        lists[i] = list;
-        plain.set(codes.subarray(i * size + prefix, (i + 1) * size), i * codeSize);
-      }
-      const x = await this.codec.decode(plain);
-      if (!this.byResidual || n === 0) return x;
-      const centroids = this.quantizer.reconstructBatch(lists);
-      return x.map((value, i) => value + centroids[i]!);
-    });
+  /** @internal */
+  protected override addCodes(
+    codes: Uint8Array,
+    lists: BigInt64Array,
+    ids: BigInt64Array,
+  ): Promise<void> {
+    return this.store.add(codes, lists, ids);
   }
 
-  #assertTrained(name: string): void {
-    if (!this.isTrained) throw new NotTrainedError(`Cannot ${name}: call train() first`);
+  /** @internal */
+  protected override async updateRows(
+    ids: BigInt64Array,
+    x: Float32Array,
+    lists: BigInt64Array,
+  ): Promise<boolean> {
+    const { store } = this;
+    if (store.update === undefined) return false;
+    await store.update(ids, await this.encodeRows(x, lists), lists);
+    return true;
   }
 
   /** @internal */
@@ -244,7 +210,7 @@ export abstract class IndexIVFCodes extends IndexIVF {
     lists: BigInt64Array,
     ids: BigInt64Array,
   ): Promise<void> {
-    await this.store.add(await this.codec.encode(this.#residuals(x, lists)), lists, ids);
+    await this.addCodes(await this.encodeRows(x, lists), lists, ids);
   }
 
   /** @internal */
@@ -259,9 +225,7 @@ export abstract class IndexIVFCodes extends IndexIVF {
   /** @internal */
   protected override async doMerge(other: Index, addId: number): Promise<void> {
     const from = other as IndexIVFCodes;
-    await this.store.append(from.store, addId);
-    this.total += from.total;
-    from.total = 0;
+    await this.moveLists(from, addId, () => this.store.append(from.store, addId));
   }
 
   /** @internal */
@@ -282,6 +246,7 @@ export abstract class IndexIVFCodes extends IndexIVF {
       this.#store?.[Symbol.dispose]();
       this.#store = store;
       this.total = store.count;
+      await this.renumbered();
     });
   }
 
@@ -304,6 +269,7 @@ export abstract class IndexIVFCodes extends IndexIVF {
     Object.assign(copy.cp, this.cp);
     copy.nprobe = this.nprobe;
     copy.total = this.total;
+    await copy.takeSettings(this);
     return copy;
   }
 
@@ -333,7 +299,7 @@ export abstract class IndexIVFCodes extends IndexIVF {
 
   /** @internal */
   protected override doReconstruct(ids: BigInt64Array, out: Float32Array): void {
-    this.#assertTrained("reconstruct");
+    this.assertReady("reconstruct");
     super.doReconstruct(ids, out);
   }
 

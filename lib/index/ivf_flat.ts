@@ -8,6 +8,7 @@ import type { Backend, IVFStore } from "../backend/backend.ts";
 import { Metric } from "../metric.ts";
 import type { Index, IndexOptions } from "./index.ts";
 import { IndexIVF } from "./ivf.ts";
+import { bytesRows, rowBytes } from "./standalone_codec.ts";
 
 /** Parts of an {@linkcode IndexIVFFlat} that was read from a file. @internal */
 export interface IVFFlatParts {
@@ -101,9 +102,45 @@ export class IndexIVFFlat extends IndexIVF {
     return "Flat";
   }
 
-  /** Bytes that vectors, ids and centroids take. */
+  /** Bytes that vectors, ids and centroids take; those in a mapped file take none. */
   override memoryUsage(): number {
-    return this.#store.count * (this.d * 4 + 8) + this.quantizer.memoryUsage();
+    const lists = this.#store.mapped ? 0 : this.#store.count * (this.d * 4 + 8);
+    return lists + this.quantizer.memoryUsage();
+  }
+
+  /** @internal */
+  protected override get codeSize(): number {
+    return 4 * this.d;
+  }
+
+  /** @internal */
+  protected override encodeRows(x: Float32Array): Promise<Uint8Array> {
+    return Promise.resolve(rowBytes(x));
+  }
+
+  /** @internal */
+  protected override decodeRows(codes: Uint8Array): Promise<Float32Array> {
+    return Promise.resolve(bytesRows(codes));
+  }
+
+  /** @internal */
+  protected override addCodes(
+    codes: Uint8Array,
+    lists: BigInt64Array,
+    ids: BigInt64Array,
+  ): Promise<void> {
+    return this.#store.add(bytesRows(codes), lists, ids);
+  }
+
+  /** @internal */
+  protected override async updateRows(
+    ids: BigInt64Array,
+    x: Float32Array,
+    lists: BigInt64Array,
+  ): Promise<boolean> {
+    if (this.#store.update === undefined) return false;
+    await this.#store.update(ids, x, lists);
+    return true;
   }
 
   /** @internal */
@@ -126,9 +163,7 @@ export class IndexIVFFlat extends IndexIVF {
   /** @internal */
   protected override async doMerge(other: Index, addId: number): Promise<void> {
     const from = other as IndexIVFFlat;
-    await this.#store.append(from.#store, addId);
-    this.total += from.total;
-    from.total = 0;
+    await this.moveLists(from, addId, () => this.#store.append(from.#store, addId));
   }
 
   /**
@@ -140,15 +175,21 @@ export class IndexIVFFlat extends IndexIVF {
   override async renumber(newId: (id: bigint) => bigint): Promise<void> {
     await this.write("renumber", async () => {
       const store = this.backend.createIVF(this.d, this.nlist);
-      for (let list = 0; list < this.nlist; list++) {
-        const { x, ids: old } = this.#store.list(list);
-        if (old.length === 0) continue;
-        const ids = old.map(newId);
-        await store.add(x, ids.map((id) => id < 0n ? -1n : BigInt(list)), ids);
+      try {
+        for (let list = 0; list < this.nlist; list++) {
+          const { x, ids: old } = this.#store.list(list);
+          if (old.length === 0) continue;
+          const ids = old.map(newId);
+          await store.add(x, ids.map((id) => id < 0n ? -1n : BigInt(list)), ids);
+        }
+      } catch (error) {
+        store[Symbol.dispose]();
+        throw error;
       }
       this.#store[Symbol.dispose]();
       this.#store = store;
       this.total = store.count;
+      await this.renumbered();
     });
   }
 
@@ -168,6 +209,7 @@ export class IndexIVFFlat extends IndexIVF {
     const parts = { quantizer, d, nlist, metric, metricArg, nprobe, ntotal, isTrained, store };
     const copy = IndexIVFFlat.fromParts(parts);
     Object.assign(copy.cp, this.cp);
+    await copy.takeSettings(this);
     return copy;
   }
 

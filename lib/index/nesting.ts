@@ -1,16 +1,14 @@
-import type { Index } from "./index.ts";
-
 /** Indexes inside one another: more than anyone needs, and far less than a stack holds. */
 export const MOST_NESTED = 32;
 
-const depths = new WeakMap<Index, number>();
+const depths = new WeakMap<object, number>();
 
 /**
  * Notes that an index lies around others.
  *
  * @throws {RangeError} If more than {@linkcode MOST_NESTED} would lie inside one another.
  */
-export function checkNesting(outer: Index, ...inner: Index[]): void {
+export function checkNesting(outer: object, ...inner: object[]): void {
   const depth = 1 + Math.max(...inner.map((index) => depths.get(index) ?? 1));
   if (depth > MOST_NESTED) {
     throw new RangeError(

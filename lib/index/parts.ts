@@ -10,3 +10,9 @@ export function joinSearches(runs: readonly RunInfo[]): RunInfo {
     recomputed: runs.reduce((sum, run) => sum + run.recomputed, 0),
   };
 }
+
+/** What ran, with the GPU time of what ran before it. */
+export function addTime(run: RunInfo, before: RunInfo | undefined): RunInfo {
+  if (run.gpuSeconds === undefined) return run;
+  return { ...run, gpuSeconds: run.gpuSeconds + (before?.gpuSeconds ?? 0) };
+}

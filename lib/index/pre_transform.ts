@@ -6,11 +6,14 @@
 
 import type { Backend, RangeNeighbors } from "../backend/backend.ts";
 import { checkRows } from "../backend/reference/scan.ts";
+import { NotTrainedError } from "../errors.ts";
+import { toRows, type VectorInput } from "../matrix.ts";
 import { SearchAndReconstructResult, type SearchResult } from "../result.ts";
 import type { IDSelector } from "../selector.ts";
 import type { VectorTransform } from "../transform/transform.ts";
 import { type CheckedSearch, Index, type TrainOptions } from "./index.ts";
 import { checkNesting } from "./nesting.ts";
+import { codecOf } from "./standalone_codec.ts";
 
 /** Transforms in a row: more than anyone needs. */
 export const MOST_TRANSFORMS = 64;
@@ -133,6 +136,50 @@ export class IndexPreTransform extends Index {
       rows = await transform.reverse(rows, { backend: this.backend });
     }
     return rows;
+  }
+
+  /**
+   * Bytes of a code.
+   *
+   * @throws {UnsupportedError} If the index behind the transforms has no codes.
+   */
+  get saCodeSize(): number {
+    return codecOf("saCodeSize", this.index).saCodeSize;
+  }
+
+  /**
+   * Codes of vectors, which are not added: those of the index behind the transforms.
+   *
+   * @param x `n × d` vectors.
+   * @returns `n × saCodeSize` bytes.
+   * @throws {NotTrainedError} If the index has to be trained first.
+   * @throws {UnsupportedError} If the index behind the transforms has no codes.
+   */
+  async saEncode(x: VectorInput): Promise<Uint8Array> {
+    this.assertUsable("saEncode");
+    const rows = toRows(x, this.d, "x");
+    const codec = codecOf("saEncode", this.index);
+    return await this.hold("saEncode", async () => {
+      if (!this.isTrained) throw new NotTrainedError("Cannot saEncode: call train() first");
+      return await codec.saEncode(await this.#transformed("add", rows));
+    });
+  }
+
+  /**
+   * The vectors that codes stand for, as near as they can be found.
+   *
+   * @param codes `n × saCodeSize` bytes.
+   * @returns `n × d` numbers.
+   * @throws {NotTrainedError} If the index has to be trained first.
+   * @throws {UnsupportedError} If a transform cannot be reversed.
+   */
+  async saDecode(codes: Uint8Array): Promise<Float32Array> {
+    this.assertUsable("saDecode");
+    const codec = codecOf("saDecode", this.index);
+    return await this.hold("saDecode", async () => {
+      if (!this.isTrained) throw new NotTrainedError("Cannot saDecode: call train() first");
+      return await this.reverseChain(await codec.saDecode(codes));
+    });
   }
 
   /** @internal */

@@ -7,6 +7,7 @@
 import type { Backend } from "../backend/backend.ts";
 import { ProductQuantizer } from "../codec/product_quantizer.ts";
 import { Metric } from "../metric.ts";
+import { copyProduct } from "./code_checks.ts";
 import { IndexFlatCodes } from "./flat_codes.ts";
 import type { Index, IndexOptions } from "./index.ts";
 import { IndexIVFCodes, type IVFCodesOptions } from "./ivf_codes.ts";
@@ -14,12 +15,6 @@ import { IndexIVFCodes, type IVFCodesOptions } from "./ivf_codes.ts";
 /** FAISS's token of a product quantizer. */
 function tokenOf({ M, nbits }: ProductQuantizer): string {
   return `PQ${M}x${nbits}`;
-}
-
-/** Gives a quantizer the training of another. @internal */
-export function copyTraining(from: ProductQuantizer, to: ProductQuantizer): void {
-  Object.assign(to.cp, from.cp);
-  if (from.isTrained) to.restore(from.centroids);
 }
 
 /**
@@ -83,7 +78,7 @@ export class IndexPQ extends IndexFlatCodes {
   protected override makeEmpty(backend: Backend): IndexPQ {
     const { d, M, nbits } = this.pq;
     const copy = new IndexPQ(d, M, nbits, this.metric, { backend });
-    copyTraining(this.pq, copy.pq);
+    copyProduct(this.pq, copy.pq);
     return copy;
   }
 }
@@ -160,7 +155,7 @@ export class IndexIVFPQ extends IndexIVFCodes {
   protected override makeEmpty(quantizer: Index): IndexIVFPQ {
     const { d, nlist, metric, byResidual, pq: { M, nbits } } = this;
     const copy = new IndexIVFPQ(quantizer, d, nlist, M, nbits, metric, { byResidual });
-    copyTraining(this.pq, copy.pq);
+    copyProduct(this.pq, copy.pq);
     return copy;
   }
 }

@@ -6,6 +6,7 @@
 
 import type { Backend, RangeNeighbors, RunInfo } from "../backend/backend.ts";
 import { checkRows } from "../backend/reference/scan.ts";
+import { toRows, type VectorInput } from "../matrix.ts";
 import { isSimilarity, Metric } from "../metric.ts";
 import { SearchResult } from "../result.ts";
 import { type IDSelector, IDSelectorRange, toBitmap } from "../selector.ts";
@@ -13,6 +14,7 @@ import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "./flat.ts";
 import { type CheckedSearch, Index, type SearchParameters, type TrainOptions } from "./index.ts";
 import { checkNesting } from "./nesting.ts";
 import { IndexPreTransform } from "./pre_transform.ts";
+import { codecOf, countCodes, type StandaloneCodec } from "./standalone_codec.ts";
 import { type Comparer, type Kept, rerank, withinRadius } from "./rerank.ts";
 
 /**
@@ -95,6 +97,65 @@ export class IndexRefine extends Index {
   /** Bytes that both indexes take. */
   override memoryUsage(): number {
     return this.baseIndex.memoryUsage() + this.refineIndex.memoryUsage();
+  }
+
+  /**
+   * Bytes of a code: the base index's, then that of the index that compares.
+   *
+   * @throws {UnsupportedError} If one of them has no codes.
+   */
+  get saCodeSize(): number {
+    return this.#codecs("saCodeSize").reduce((sum, { saCodeSize }) => sum + saCodeSize, 0);
+  }
+
+  #codecs(name: string): [StandaloneCodec, StandaloneCodec] {
+    return [codecOf(name, this.baseIndex), codecOf(name, this.refineIndex)];
+  }
+
+  /**
+   * Codes of vectors, which are not added: of both indexes, one after the other.
+   *
+   * @param x `n × d` vectors.
+   * @returns `n × saCodeSize` bytes.
+   * @throws {NotTrainedError} If the index has to be trained first.
+   * @throws {UnsupportedError} If one of the indexes has no codes.
+   */
+  async saEncode(x: VectorInput): Promise<Uint8Array> {
+    this.assertUsable("saEncode");
+    const rows = toRows(x, this.d, "x");
+    const [base, refine] = this.#codecs("saEncode");
+    return await this.hold("saEncode", async () => {
+      const [first, second] = [await base.saEncode(rows), await refine.saEncode(rows)];
+      const [a, b] = [base.saCodeSize, refine.saCodeSize];
+      const out = new Uint8Array(first.length + second.length);
+      for (let i = 0; i * (a + b) < out.length; i++) {
+        out.set(first.subarray(i * a, (i + 1) * a), i * (a + b));
+        out.set(second.subarray(i * b, (i + 1) * b), i * (a + b) + a);
+      }
+      return out;
+    });
+  }
+
+  /**
+   * The vectors that codes stand for, by the index that compares.
+   *
+   * @param codes `n × saCodeSize` bytes.
+   * @returns `n × d` numbers.
+   * @throws {NotTrainedError} If the index has to be trained first.
+   * @throws {TypeError} If there are no whole codes.
+   */
+  async saDecode(codes: Uint8Array): Promise<Float32Array> {
+    this.assertUsable("saDecode");
+    const [base, refine] = this.#codecs("saDecode");
+    return await this.hold("saDecode", async () => {
+      const [a, b] = [base.saCodeSize, refine.saCodeSize];
+      const n = countCodes(codes, a + b);
+      const second = new Uint8Array(n * b);
+      for (let i = 0; i < n; i++) {
+        second.set(codes.subarray(i * (a + b) + a, (i + 1) * (a + b)), i * b);
+      }
+      return await refine.saDecode(second);
+    });
   }
 
   /** @internal */

@@ -8,6 +8,7 @@ import type { Backend } from "../backend/backend.ts";
 import { quantizerShapes, QuantizerType, type RangeStat } from "../codec/quantizer_type.ts";
 import { ScalarQuantizer } from "../codec/scalar_quantizer.ts";
 import { Metric } from "../metric.ts";
+import { copyScalar } from "./code_checks.ts";
 import { IndexFlatCodes } from "./flat_codes.ts";
 import type { Index, IndexOptions } from "./index.ts";
 import { IndexIVFCodes, type IVFCodesOptions } from "./ivf_codes.ts";
@@ -76,7 +77,7 @@ export class IndexScalarQuantizer extends IndexFlatCodes {
     const { d, qtype, rangeStat, rangeStatArg } = this.sq;
     const options = { backend, rangeStat, rangeStatArg };
     const copy = new IndexScalarQuantizer(d, qtype, this.metric, options);
-    if (this.isTrained) copy.sq.restore(this.sq.trained);
+    copyScalar(this.sq, copy.sq);
     return copy;
   }
 }
@@ -140,7 +141,7 @@ export class IndexIVFScalarQuantizer extends IndexIVFCodes {
     const { d, nlist, metric, byResidual, sq: { qtype, rangeStat, rangeStatArg } } = this;
     const options = { byResidual, rangeStat, rangeStatArg };
     const copy = new IndexIVFScalarQuantizer(quantizer, d, nlist, qtype, metric, options);
-    if (this.sq.isTrained) copy.sq.restore(this.sq.trained);
+    copyScalar(this.sq, copy.sq);
     return copy;
   }
 }

@@ -1,3 +1,4 @@
+import type { FileMap } from "../backend/backend.ts";
 import { FormatError } from "../errors.ts";
 
 const WINDOW = 64 * 1024;
@@ -9,6 +10,10 @@ export class ByteReader implements Disposable {
   readonly size: number;
   /** Where the next read starts. */
   offset = 0;
+  /** The file in memory, where rows are to stay in it. */
+  map: FileMap | undefined;
+  /** Opens another file that this one names. */
+  openOther: ((name: string) => Promise<ByteReader>) | undefined;
   readonly #path: string | undefined;
   readonly #file: Deno.FsFile | undefined;
   readonly #buffer: Uint8Array;
@@ -40,6 +45,25 @@ export class ByteReader implements Disposable {
     } catch (error) {
       file.close();
       throw error;
+    }
+  }
+
+  /** Whether the file that was opened is the one of this size, device and number. */
+  async isFile(file: { bytes: number; device: number; inode: number }): Promise<boolean> {
+    if (this.#file === undefined) return false;
+    const { size, dev, ino } = await this.#file.stat();
+    return size === file.bytes && size === this.size && (dev ?? file.device) === file.device &&
+      (ino ?? file.inode) === file.inode;
+  }
+
+  /** Reads with `read` what is not to stay in the file, although it is mapped. */
+  async copying<T>(read: () => Promise<T>): Promise<T> {
+    const { map } = this;
+    this.map = undefined;
+    try {
+      return await read();
+    } finally {
+      this.map = map;
     }
   }
 
@@ -151,6 +175,7 @@ export class ByteReader implements Disposable {
 
   /** Closes the file. */
   [Symbol.dispose](): void {
+    this.map?.[Symbol.dispose]();
     this.#file?.close();
   }
 

@@ -10,9 +10,32 @@ export class ByteWriter {
   readonly #view = new DataView(this.#buffer.buffer);
   #used = 0;
 
-  /** A writer into `sink`. Call {@linkcode flush} at the end. */
-  constructor(sink: Sink) {
+  #listsFile: string | undefined;
+  /** The file that lists were written to. */
+  listsWritten: string | undefined;
+
+  /**
+   * A writer into `sink`. Call {@linkcode flush} at the end.
+   *
+   * @param listsFile Another file, where inverted lists go.
+   */
+  constructor(sink: Sink, listsFile?: string) {
     this.#sink = sink;
+    this.#listsFile = listsFile;
+  }
+
+  /** Writes with `write` what keeps its inverted lists, wherever others go. */
+  async keeping(write: () => Promise<void>): Promise<void> {
+    const name = this.takeListsFile();
+    await write();
+    this.#listsFile = name;
+  }
+
+  /** Where inverted lists go, for those who write them: the first has it, no other. */
+  takeListsFile(): string | undefined {
+    const name = this.#listsFile;
+    this.#listsFile = undefined;
+    return name;
   }
 
   /** One unsigned byte. */

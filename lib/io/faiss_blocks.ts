@@ -4,7 +4,7 @@ import type { IndexIVFCodes } from "../index/ivf_codes.ts";
 import type { ByteReader } from "./byte_reader.ts";
 import type { ByteWriter } from "./byte_writer.ts";
 import { CHUNK_BYTES } from "./faiss_codes.ts";
-import type { ListsExpected } from "./faiss_lists.ts";
+import { type ListsExpected, restoreDirectMap } from "./faiss_lists.ts";
 import type { IVFHeader } from "./faiss_reader.ts";
 
 /** What FAISS writes for the size of a code where it is that of a part of a block. */
@@ -116,7 +116,7 @@ export async function readBlockLists(
   reader: ByteReader,
   index: IndexIVFCodes,
   blocks: CodeBlocks,
-  { isTrained, nprobe, ntotal, lists: expected }: IVFHeader,
+  { isTrained, nprobe, ntotal, lists: expected, directMap }: IVFHeader,
 ): Promise<void> {
   const at = reader.offset;
   const kind = await reader.text(4, "the inverted lists");
@@ -133,6 +133,7 @@ export async function readBlockLists(
   await fillLists(reader, index, blocks, lists, expected.idLimit);
   reader.offset = end;
   index.restore({ nprobe, ntotal, store: isTrained ? index.store : undefined });
+  await restoreDirectMap(reader, index, directMap);
 }
 
 /** Lists are small beside a chunk, or large: rows of many or of a part are taken at once. */

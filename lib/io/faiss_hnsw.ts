@@ -4,12 +4,14 @@
  * @module
  */
 
-import type { HNSWGraph } from "../backend/backend.ts";
-import type { HNSWParameters, IndexHNSWFlat } from "../index/hnsw.ts";
+import type { GraphPlaces, HNSWGraph } from "../backend/backend.ts";
+import type { HNSWParameters } from "../index/hnsw.ts";
 import { cumulativeLinks, levelProbabilities } from "../index/hnsw_levels.ts";
 import type { ByteReader } from "./byte_reader.ts";
 import type { ByteWriter } from "./byte_writer.ts";
 
+/** The graph of no vectors. */
+const EMPTY: HNSWGraph = { levels: new Uint8Array(), links: new Int32Array(), entry: -1 };
 /** Links a level, and levels: more than any graph needs. */
 const [MOST_LINKS, MOST_LEVELS] = [1024, 64];
 /** Items held at once while sizes that follow from others are written or checked. */
@@ -19,7 +21,7 @@ const CHUNK = 2 ** 16;
 export async function readGraph(
   reader: ByteReader,
   n: number,
-): Promise<{ graph: HNSWGraph; hnsw: HNSWParameters }> {
+): Promise<{ graph: HNSWGraph; hnsw: Partial<HNSWParameters> & { M: number } }> {
   const probabilities = await reader.count("the level probabilities", 8);
   reader.offset += 8 * probabilities;
   const { M, most } = await readSizes(reader);
@@ -27,11 +29,7 @@ export async function readGraph(
   const words = await skipOffsets(reader, levels, M);
   const links = await readLinks(reader, levels, M, words);
   const entryAt = reader.offset;
-  const entry = await reader.i32("the entry point");
-  const top = await reader.i32("the highest level");
-  if (n === 0 ? entry !== -1 : entry < 0 || entry >= n) {
-    reader.fail(`the entry point is ${entry} of ${n} nodes`, entryAt);
-  }
+  const { entry, top, ...parameters } = await readEnd(reader, n);
   const highest = levels.reduce((most, level) => Math.max(most, level), n === 0 ? -1 : 0);
   if (top !== highest || n > 0 && levels[entry] !== top) {
     reader.fail(
@@ -40,10 +38,70 @@ export async function readGraph(
       entryAt,
     );
   }
+  return { graph: { levels, links, entry }, hnsw: { M, ...parameters } };
+}
+
+/**
+ * Passes over the graph of `n` nodes, at least one, which stays in the file: arrays have the lengths
+ * that they need, and searches check the links that they take.
+ */
+export async function skipGraph(
+  reader: ByteReader,
+  n: number,
+): Promise<{ places: Omit<GraphPlaces, "rows">; hnsw: Partial<HNSWParameters> & { M: number } }> {
+  const probabilities = await reader.count("the level probabilities", 8);
+  reader.offset += 8 * probabilities;
+  const { M, most } = await readSizes(reader);
+  const levels = await skipArray(reader, "the levels", 4, n);
+  const offsets = await skipArray(reader, "the offsets", 8, n + 1);
+  const ends = new BigUint64Array(2);
+  await reader.fillAt(offsets, ends.subarray(0, 1), "the offsets");
+  await reader.fillAt(offsets + 8 * n, ends.subarray(1), "the offsets");
+  const words = await reader.count("the links", 4);
+  if (ends[0] !== 0n || ends[1] !== BigInt(words)) {
+    reader.fail(`${words} links, and offsets of them from ${ends[0]} to ${ends[1]}`, offsets);
+  }
+  const links = reader.offset;
+  reader.offset += 4 * words;
+  const entryAt = reader.offset;
+  const { entry, top, ...parameters } = await readEnd(reader, n);
+  const held = new Int32Array(1);
+  await reader.fillAt(levels + 4 * entry, held, "the levels");
+  if (top < 0 || top >= most || held[0] !== top + 1) {
+    reader.fail(`the highest level is ${top} of ${most}, and the entry is on ${held[0]}`, entryAt);
+  }
+  return {
+    places: { n, levels, offsets, links, words, entry, top },
+    hnsw: { M, ...parameters },
+  };
+}
+
+/** Where an array starts that has to have `n` items. */
+async function skipArray(
+  reader: ByteReader,
+  what: string,
+  itemBytes: number,
+  n: number,
+): Promise<number> {
+  const length = await reader.count(what, itemBytes);
+  if (length !== n) reader.fail(`${what} are ${length}, not ${n}`, reader.offset - 8);
+  const at = reader.offset;
+  reader.offset += itemBytes * n;
+  return at;
+}
+
+/** What follows the links. */
+async function readEnd(reader: ByteReader, n: number) {
+  const at = reader.offset;
+  const entry = await reader.i32("the entry point");
+  const top = await reader.i32("the highest level");
+  if (n === 0 ? entry !== -1 : entry < 0 || entry >= n) {
+    reader.fail(`the entry point is ${entry} of ${n} nodes`, at);
+  }
   const efConstruction = await readEf(reader, "efConstruction");
   const efSearch = await readEf(reader, "efSearch");
   await reader.i32("upper_beam");
-  return { graph: { levels, links, entry }, hnsw: { M, efConstruction, efSearch } };
+  return { entry, top, efConstruction, efSearch };
 }
 
 async function readEf(reader: ByteReader, what: string): Promise<number> {
@@ -139,9 +197,16 @@ async function readLinks(
 }
 
 /** Writes the graph of an index as FAISS does. */
-export async function writeGraph(writer: ByteWriter, index: IndexHNSWFlat): Promise<void> {
+export async function writeGraph(
+  writer: ByteWriter,
+  index: {
+    ntotal: number;
+    hnsw: Pick<HNSWParameters, "M" | "efConstruction" | "efSearch">;
+    store: { graph(): HNSWGraph };
+  },
+): Promise<void> {
   const { M, efConstruction, efSearch } = index.hnsw;
-  const { levels, links, entry } = index.store.graph();
+  const { levels, links, entry } = index.ntotal > 0 ? index.store.graph() : EMPTY;
   const probabilities = Float64Array.from(levelProbabilities(M));
   await writer.u64(probabilities.length);
   await writer.bytes(probabilities);

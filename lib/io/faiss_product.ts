@@ -4,6 +4,7 @@ import type { ByteReader } from "./byte_reader.ts";
 import type { ByteWriter } from "./byte_writer.ts";
 import { checkCodeMetric, checkFinite } from "./faiss_checks.ts";
 import {
+  type CodesInOrder,
   readCodeLists,
   readFlatCodes,
   writeCodeLists,
@@ -106,8 +107,11 @@ export async function readIVFPQ(place: Place): Promise<IndexIVFPQ> {
   return index;
 }
 
-/** Writes an {@linkcode IndexPQ}. */
-export async function writePQ(writer: ByteWriter, index: IndexPQ): Promise<void> {
+/** Writes an {@linkcode IndexPQ}, or the codes of a graph as one. */
+export async function writePQ(
+  writer: ByteWriter,
+  index: CodesInOrder & { readonly pq: ProductQuantizer },
+): Promise<void> {
   await writeHeader(writer, "IxPq", index);
   await writeProduct(writer, index.pq);
   await writeFlatCodes(writer, index);

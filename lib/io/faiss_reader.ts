@@ -1,25 +1,28 @@
 import type { Backend } from "../backend/backend.ts";
+import type { DirectMapType } from "../index/direct_map.ts";
 import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "../index/flat.ts";
 import { IndexIDMap, IndexIDMap2 } from "../index/id_map.ts";
 import type { Index } from "../index/index.ts";
-import { IndexHNSWFlat } from "../index/hnsw.ts";
 import { IndexIVFFlat } from "../index/ivf_flat.ts";
 import { MOST_NESTED } from "../index/nesting.ts";
 import { Metric } from "../metric.ts";
 import type { ByteReader } from "./byte_reader.ts";
+import { additiveKind, readAdditiveIndex, readIVFAdditive } from "./faiss_additive_indexes.ts";
 import { checkFinite } from "./faiss_checks.ts";
 import { readPreTransform, readRefine } from "./faiss_composites.ts";
-import { chunkRows, MAX_DIMENSION, UNAVAILABLE } from "./faiss_codes.ts";
+import { ANY_ID, chunkRows, MAX_DIMENSION, UNAVAILABLE } from "./faiss_codes.ts";
 import { readIVFPQFastScan, readPQFastScan } from "./faiss_fast_scan.ts";
-import { readGraph } from "./faiss_hnsw.ts";
-import { type ListsExpected, readLists, skipDirectMap } from "./faiss_lists.ts";
+import { readGraphIndex } from "./faiss_graphs.ts";
+import { type ListsExpected, readDirectMap, readLists, restoreDirectMap } from "./faiss_lists.ts";
+import { readLSH } from "./faiss_lsh.ts";
+import { mapRows } from "./faiss_map.ts";
 import { readIVFPQ, readPQ } from "./faiss_product.ts";
+import { readFlatRaBitQ, readIVFRaBitQ } from "./faiss_rabitq.ts";
 import { readIVFSQ, readSQ } from "./faiss_scalar.ts";
 
 // Lists of an untrained index take memory with no bytes behind them.
 const MAX_UNTRAINED_LISTS = 2 ** 18;
 const MAX_LISTS = 2 ** 31;
-const ANY_ID = 2n ** 63n;
 const METRICS: ReadonlySet<number> = new Set(Object.values(Metric));
 
 /** What every index starts with. */
@@ -70,17 +73,40 @@ export async function readRecord(place: Place): Promise<Index> {
     case "IwPf":
       return await readIVFPQFastScan(place);
     case "IHNf":
-      return await readHNSW(place);
+    case "IHNp":
+    case "IHNs":
+    case "INNf":
+    case "INSf":
+    case "INSp":
+    case "INSs":
+      return await readGraphIndex(place, code);
+    case "IxHe":
+      return await readLSH(place);
+    case "Ixrq":
+    case "Ixrr":
+      return await readFlatRaBitQ(place, code === "Ixrr");
+    case "Iwrq":
+    case "Iwrr":
+      return await readIVFRaBitQ(place, code === "Iwrr");
     case "IxMp":
     case "IxM2":
       if (place.positions !== undefined) {
-        reader.fail(`${code} inside an id map is not available`, at);
+        reader.fail(`${code} is not available where ids are positions`, at);
       }
       return await readIDMap(inside, code);
     case "IxPT":
       return await readPreTransform(inside);
     case "IxRF":
       return await readRefine(inside);
+  }
+  const additive = additiveKind(code);
+  if (additive !== undefined) {
+    return code.startsWith("Ix")
+      ? await readAdditiveIndex(place, additive)
+      : await readIVFAdditive(place, additive);
+  }
+  if (code.startsWith("IB")) {
+    reader.fail(`${code} is an index of bits: readIndexBinary reads it`, at);
   }
   const name = UNAVAILABLE.get(code);
   return reader.fail(
@@ -118,7 +144,7 @@ export async function readHeader(reader: ByteReader, isOuter = false): Promise<H
 }
 
 /** Header of a flat index, after which its vectors follow. */
-async function readFlatHeader(reader: ByteReader, code: string): Promise<Header> {
+export async function readFlatHeader(reader: ByteReader, code: string): Promise<Header> {
   const at = reader.offset;
   const header = await readHeader(reader);
   const { d, ntotal, isTrained, metric } = header;
@@ -136,7 +162,7 @@ async function readFlatHeader(reader: ByteReader, code: string): Promise<Header>
 }
 
 /** Hands over the vectors of a flat index, many at a time. */
-async function readRows(
+export async function readRows(
   reader: ByteReader,
   { d, ntotal, metric }: Header,
   add: (x: Float32Array<ArrayBuffer>) => Promise<void>,
@@ -165,7 +191,9 @@ async function readFlat({ reader, backend }: Place, code: string): Promise<Index
       ? new IndexFlatIP(d, options)
       : new IndexFlat(d, metric, options),
   );
-  await readRows(reader, header, (x) => index.store.add(x, metric === Metric.NaNEuclidean));
+  if (!mapRows(reader, index.store, header.ntotal, 4 * d)) {
+    await readRows(reader, header, (x) => index.store.add(x, metric === Metric.NaNEuclidean));
+  }
   stack.move();
   return index;
 }
@@ -178,11 +206,14 @@ export interface IVFHeader extends Header {
   /** What the lists have to agree with, but for the size of codes. */
   lists: Omit<ListsExpected, "codeSize">;
   /** The index that finds the lists; the caller disposes of it. */
-  quantizer: IndexFlat | IndexHNSWFlat;
+  quantizer: Index;
+  /** How vectors are found by their ids. */
+  directMap: DirectMapType;
 }
 
 /** Reads all of an index with inverted lists that comes before what is special to it. */
-export async function readIVFHeader({ reader, backend, positions }: Place): Promise<IVFHeader> {
+export async function readIVFHeader(place: Place): Promise<IVFHeader> {
+  const { reader, positions } = place;
   const at = reader.offset;
   const header = await readHeader(reader);
   const { d, ntotal, isTrained } = header;
@@ -193,7 +224,9 @@ export async function readIVFHeader({ reader, backend, positions }: Place): Prom
 
   using stack = new DisposableStack();
   const quantizerAt = reader.offset;
-  const quantizer = stack.use(await readQuantizer(reader, backend));
+  // Its labels are list numbers by construction.
+  const inner = { ...place, positions: Number(nlist), depth: (place.depth ?? 0) + 1 };
+  const quantizer = stack.use(await reader.copying(() => readRecord(inner)));
   if (quantizer.d !== d) {
     reader.fail(`the quantizer has dimension ${quantizer.d} and the index ${d}`, quantizerAt);
   }
@@ -208,7 +241,7 @@ export async function readIVFHeader({ reader, backend, positions }: Place): Prom
   if (!isTrained && nlist > MAX_UNTRAINED_LISTS) {
     reader.fail(`an untrained index has ${nlist} lists`, at);
   }
-  await skipDirectMap(reader, ntotal);
+  const directMap = await readDirectMap(reader, ntotal);
   stack.move();
   const idLimit = positions === undefined ? ANY_ID : BigInt(positions);
   return {
@@ -217,12 +250,13 @@ export async function readIVFHeader({ reader, backend, positions }: Place): Prom
     nprobe: Math.min(Number(nprobe), Number(nlist)),
     lists: { nlist: Number(nlist), ntotal, idLimit },
     quantizer,
+    directMap,
   };
 }
 
 async function readIVFFlat(place: Place): Promise<IndexIVFFlat> {
   const { reader, backend } = place;
-  const { lists, ...header } = await readIVFHeader(place);
+  const { lists, directMap, ...header } = await readIVFHeader(place);
   const { d, nlist } = header;
   using stack = new DisposableStack();
   stack.use(header.quantizer);
@@ -237,53 +271,9 @@ async function readIVFFlat(place: Place): Promise<IndexIVFFlat> {
     };
   });
   const index = IndexIVFFlat.fromParts({ ...header, store });
+  await restoreDirectMap(reader, index, directMap);
   stack.move();
   return index;
-}
-
-/** A graph, and then the flat index that holds its vectors. */
-async function readHNSW({ reader, backend }: Place): Promise<IndexHNSWFlat> {
-  const at = reader.offset;
-  const { d, ntotal, isTrained, metric, metricArg } = await readHeader(reader);
-  if (!isTrained) reader.fail("a graph is marked as not trained", at);
-  const { graph, hnsw } = await readGraph(reader, ntotal);
-  using stack = new DisposableStack();
-  const store = stack.use(backend.createHNSW({ d, m: hnsw.M, metric, metricArg }));
-  const storageAt = reader.offset;
-  const code = await reader.text(4, "the kind of storage");
-  if (code !== "IxF2" && code !== "IxFI" && code !== "IxFl") {
-    reader.fail(`IHNf has its vectors in ${JSON.stringify(code)}, not in a flat index`, storageAt);
-  }
-  const flat = await readFlatHeader(reader, code);
-  if (
-    flat.d !== d || flat.ntotal !== ntotal || flat.metric !== metric || flat.metricArg !== metricArg
-  ) {
-    reader.fail(
-      `a graph of ${ntotal} vectors of ${d} (metric ${metric}) has ${flat.ntotal} vectors of ` +
-        `${flat.d} (metric ${flat.metric})`,
-      storageAt,
-    );
-  }
-  await readRows(reader, flat, (x) => store.addRows(x));
-  if (ntotal > 0) await store.restore(graph);
-  const index = IndexHNSWFlat.fromParts({ d, metric, metricArg, hnsw, store }, backend);
-  stack.move();
-  return index;
-}
-
-/** One whose labels are list numbers by construction: they are positions. */
-async function readQuantizer(
-  reader: ByteReader,
-  backend: Backend,
-): Promise<IndexFlat | IndexHNSWFlat> {
-  const at = reader.offset;
-  const code = await reader.text(4, "the kind of quantizer");
-  if (code === "IHNf") return await readHNSW({ reader, backend });
-  if (code === "IxF2" || code === "IxFI" || code === "IxFl") {
-    return await readFlat({ reader, backend }, code);
-  }
-  const name = UNAVAILABLE.get(code) ?? "unknown";
-  return reader.fail(`a quantizer of kind ${code} (${name}) is not available yet`, at);
 }
 
 async function readIDMap(place: Place, code: string): Promise<IndexIDMap> {

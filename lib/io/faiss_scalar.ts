@@ -11,6 +11,7 @@ import type { ByteReader } from "./byte_reader.ts";
 import type { ByteWriter } from "./byte_writer.ts";
 import { checkCodeMetric, checkFinite } from "./faiss_checks.ts";
 import {
+  type CodesInOrder,
   readCodeLists,
   readFlatCodes,
   writeCodeLists,
@@ -134,8 +135,11 @@ export async function readIVFSQ(place: Place): Promise<IndexIVFScalarQuantizer> 
   return index;
 }
 
-/** Writes an {@linkcode IndexScalarQuantizer}. */
-export async function writeSQ(writer: ByteWriter, index: IndexScalarQuantizer): Promise<void> {
+/** Writes an {@linkcode IndexScalarQuantizer}, or the codes of a graph as one. */
+export async function writeSQ(
+  writer: ByteWriter,
+  index: CodesInOrder & { readonly sq: ScalarQuantizer },
+): Promise<void> {
   await writeHeader(writer, "IxSQ", index);
   await writeScalar(writer, index.sq);
   await writeFlatCodes(writer, index);

@@ -1,23 +1,28 @@
 import { UnsupportedError } from "../errors.ts";
 import { IndexIVFPQFastScan, IndexPQFastScan } from "../index/fast_scan.ts";
 import { IndexFlat } from "../index/flat.ts";
-import { IndexHNSWFlat } from "../index/hnsw.ts";
+import { IndexGraph } from "../index/graph.ts";
 import { IndexIDMap, IndexIDMap2 } from "../index/id_map.ts";
 import type { Index } from "../index/index.ts";
 import type { IndexIVF } from "../index/ivf.ts";
 import { IndexIVFFlat } from "../index/ivf_flat.ts";
+import { IndexLSH } from "../index/lsh.ts";
 import { IndexPreTransform } from "../index/pre_transform.ts";
 import { IndexRefine } from "../index/refine.ts";
 import { IndexIVFPQ, IndexPQ } from "../index/product_quantizer.ts";
+import { IndexIVFRaBitQ, IndexRaBitQ } from "../index/rabitq.ts";
 import { IndexIVFScalarQuantizer, IndexScalarQuantizer } from "../index/scalar_quantizer.ts";
 import { Metric } from "../metric.ts";
 import type { ByteWriter } from "./byte_writer.ts";
-import { CHUNK_BYTES, chunkRows, HEADER_DUMMY } from "./faiss_codes.ts";
+import { writeAdditiveIndex } from "./faiss_additive_indexes.ts";
+import { chunkRows, HEADER_DUMMY } from "./faiss_codes.ts";
 import { writePreTransform, writeRefine } from "./faiss_composites.ts";
 import { writeIVFPQFastScan, writePQFastScan } from "./faiss_fast_scan.ts";
-import { writeGraph } from "./faiss_hnsw.ts";
-import { writeLists } from "./faiss_lists.ts";
+import { writeGraphIndex } from "./faiss_graphs.ts";
+import { writeDirectMap, writeLists } from "./faiss_lists.ts";
+import { writeLSH } from "./faiss_lsh.ts";
 import { writeIVFPQ, writePQ } from "./faiss_product.ts";
+import { writeFlatRaBitQ, writeIVFRaBitQ } from "./faiss_rabitq.ts";
 import { writeIVFSQ, writeSQ } from "./faiss_scalar.ts";
 
 /** Writes one index, and those inside it, as FAISS does. */
@@ -27,8 +32,8 @@ export async function writeRecord(writer: ByteWriter, index: Index): Promise<voi
       await writeFlat(writer, index);
     } else if (index instanceof IndexIVFFlat) {
       await writeIVFFlat(writer, index);
-    } else if (index instanceof IndexHNSWFlat) {
-      await writeHNSW(writer, index);
+    } else if (index instanceof IndexGraph) {
+      await writeGraphIndex(writer, index);
     } else if (index instanceof IndexIDMap) {
       await writeIDMap(writer, index);
     } else if (index instanceof IndexPQ) {
@@ -39,6 +44,12 @@ export async function writeRecord(writer: ByteWriter, index: Index): Promise<voi
       await writePQFastScan(writer, index);
     } else if (index instanceof IndexIVFPQFastScan) {
       await writeIVFPQFastScan(writer, index);
+    } else if (index instanceof IndexLSH) {
+      await writeLSH(writer, index);
+    } else if (index instanceof IndexRaBitQ) {
+      await writeFlatRaBitQ(writer, index);
+    } else if (index instanceof IndexIVFRaBitQ) {
+      await writeIVFRaBitQ(writer, index);
     } else if (index instanceof IndexScalarQuantizer) {
       await writeSQ(writer, index);
     } else if (index instanceof IndexIVFScalarQuantizer) {
@@ -47,7 +58,7 @@ export async function writeRecord(writer: ByteWriter, index: Index): Promise<voi
       await writePreTransform(writer, index);
     } else if (index instanceof IndexRefine) {
       await writeRefine(writer, index);
-    } else {
+    } else if (!await writeAdditiveIndex(writer, index)) {
       throw new UnsupportedError(`Cannot write ${index.constructor.name}: it has no file format`);
     }
   });
@@ -66,16 +77,8 @@ export async function writeHeader(writer: ByteWriter, code: string, index: Index
 }
 
 /** Code of a flat index, or of the vectors of another one. */
-function flatCode(metric: Metric): string {
+export function flatCode(metric: Metric): string {
   return metric === Metric.L2 ? "IxF2" : metric === Metric.InnerProduct ? "IxFI" : "IxFl";
-}
-
-async function writeHNSW(writer: ByteWriter, index: IndexHNSWFlat): Promise<void> {
-  await writeHeader(writer, "IHNf", index);
-  await writeGraph(writer, index);
-  await writeHeader(writer, flatCode(index.metric), index);
-  await writer.u64(index.ntotal * index.d);
-  for (const x of index.chunks(CHUNK_BYTES / 4)) await writer.bytes(x);
 }
 
 async function writeFlat(writer: ByteWriter, index: IndexFlat): Promise<void> {
@@ -100,10 +103,8 @@ export async function writeIVFHeader(
   await writeHeader(writer, code, index);
   await writer.u64(index.nlist);
   await writer.u64(index.nprobe);
-  await writeRecord(writer, index.quantizer);
-  // A direct map of type "none": ours is kept by the store, not the file.
-  await writer.u8(0);
-  await writer.u64(0);
+  await writer.keeping(() => writeRecord(writer, index.quantizer));
+  await writeDirectMap(writer, index);
 }
 
 async function writeIVFFlat(writer: ByteWriter, index: IndexIVFFlat): Promise<void> {
@@ -112,7 +113,7 @@ async function writeIVFFlat(writer: ByteWriter, index: IndexIVFFlat): Promise<vo
   await writeLists(writer, store.sizes(), 4 * d, (list) => {
     const { x: rows, ids } = store.list(list);
     return { rows, ids };
-  });
+  }, store);
 }
 
 async function writeIDMap(writer: ByteWriter, index: IndexIDMap): Promise<void> {

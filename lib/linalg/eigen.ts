@@ -5,7 +5,9 @@
  * @module
  */
 
-import { runSync, type Steps } from "../backend/reference/steps.ts";
+import type { Backend } from "../backend/backend.ts";
+import { run, runSync, type Steps } from "../backend/reference/steps.ts";
+import { backend as defaultBackend } from "../backend/select.ts";
 import { withDisplay } from "../display.ts";
 import { eigenBundle } from "./display.ts";
 
@@ -35,6 +37,17 @@ export interface Eigen {
  */
 export function eigenSymmetric(a: Float64Array, n: number): Eigen {
   return runSync(eigenSteps(a, n));
+}
+
+/** {@linkcode eigenSymmetric} on another thread where the backend can, else letting others in. @internal */
+export async function eigenOn(
+  backend: Backend | undefined,
+  a: Float64Array,
+  n: number,
+  signal?: AbortSignal,
+): Promise<{ values: Float64Array; vectors: Float64Array }> {
+  const { linalg } = backend ?? defaultBackend();
+  return await linalg.eigenSymmetric?.(a, n, signal) ?? await run(eigenSteps(a, n), signal);
 }
 
 /** {@linkcode eigenSymmetric}, letting others in now and then. @internal */

@@ -4,14 +4,13 @@
  * @module
  */
 
-import { run as runSteps } from "../backend/reference/steps.ts";
 import type { Backend } from "../backend/backend.ts";
 import type { Execution } from "../backend/linalg.ts";
 import { type MimeBundle, plainText } from "../display.ts";
 import { Matrix } from "../matrix.ts";
 import { checkFinite, checkRank, shapeText } from "./checks.ts";
 import { pcaBundle } from "./display.ts";
-import { eigenSteps } from "./eigen.ts";
+import { eigenOn } from "./eigen.ts";
 import { floatMatrix, type LinalgOptions, type MatrixInput } from "./operands.ts";
 import { gemm, gemmAtB } from "./products.ts";
 import { randomizedSvd } from "./svd.ts";
@@ -171,7 +170,7 @@ async function byCovariance(
 ): Promise<Found> {
   const { rows: n, columns: d } = centered;
   const products = await gemmAtB(centered, centered, { backend });
-  const { values, vectors } = await runSteps(eigenSteps(Float64Array.from(products.data), d));
+  const { values, vectors } = await eigenOn(backend, Float64Array.from(products.data), d);
   const rows = Float32Array.from({ length: k * d }, (_, i) => {
     return vectors[(i % d) * d + Math.floor(i / d)]!;
   });

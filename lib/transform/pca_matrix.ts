@@ -5,9 +5,8 @@
  */
 
 import { anotherDirection, norm, scale, takeOut } from "../backend/reference/linalg/columns.ts";
-import { run as runSteps } from "../backend/reference/steps.ts";
 import type { Backend } from "../backend/backend.ts";
-import { eigenSteps } from "../linalg/eigen.ts";
+import { eigenOn } from "../linalg/eigen.ts";
 import { gemm, gemmAtB } from "../linalg/products.ts";
 import { Matrix } from "../matrix.ts";
 import { addTo, meanOf } from "./elementwise.ts";
@@ -191,8 +190,10 @@ export async function principalComponents(
   const eigenvalues = new Float32Array(d);
   let components: Float32Array;
   if (n >= d) {
-    const { values, vectors } = await runSteps(
-      eigenSteps(await scatter(x, d, mean, backend), d),
+    const { values, vectors } = await eigenOn(
+      backend,
+      await scatter(x, d, mean, backend),
+      d,
       signal,
     );
     eigenvalues.set(values.map((value) => Math.max(value, 0)));
@@ -205,7 +206,7 @@ export async function principalComponents(
     addTo(centered, mean, -1);
     const rows = new Matrix(centered, d);
     const gram = await gemm(rows, rows, { transposeB: true, backend, signal });
-    const found = await runSteps(eigenSteps(Float64Array.from(gram.data), n), signal);
+    const found = await eigenOn(backend, Float64Array.from(gram.data), n, signal);
     eigenvalues.set(found.values.map((value) => Math.max(value, 0)));
     const vectors = new Matrix(Float32Array.from(found.vectors), n);
     components = orthonormalRows((await gemmAtB(vectors, rows, { backend })).data, d);

@@ -8,6 +8,8 @@ import { invoke, invokeAsync } from "../../../ffi/call.ts";
 import { library } from "../../../ffi/library.ts";
 import { sizesRecord } from "../../../ffi/record.ts";
 import type { Metric } from "../../metric.ts";
+import { kmeansParts as referenceParts } from "../reference/kmeans.ts";
+import { run } from "../reference/steps.ts";
 import { checkLength, countRows, isShort } from "./work.ts";
 
 /** `Backend.pairwise`. */
@@ -82,6 +84,52 @@ export async function kmeansUpdate(
   }
   centroids.set(means.subarray(0, ny * d));
   return means.slice(ny * d);
+}
+
+/** Most numbers of a part, as in cpu_train.h. */
+const PART = 4096;
+
+/** `Backend.kmeansParts`. */
+export async function kmeansParts(
+  x: Float32Array,
+  m: number,
+  centroids: Float32Array,
+  d: number,
+  signal?: AbortSignal,
+): Promise<Float32Array> {
+  const [nx, k] = [countRows(x, d, "x"), countRows(centroids, d, "centroids")];
+  if (d > PART * m) return await run(referenceParts(x, m, centroids, d), signal);
+  const sizes = sizesRecord({ nx, ny: k, d, k: m });
+  const means = new Float32Array(k * d + m * k);
+  means.set(centroids);
+  const { symbols } = library();
+  await invokeAsync((call) => symbols.mf_kmeans_parts_async(sizes, x, means, call), signal);
+  centroids.set(means.subarray(0, k * d));
+  return means.slice(k * d);
+}
+
+/** `Backend.rotateHadamard`. */
+export async function rotateHadamard(
+  x: Float32Array,
+  d: number,
+  signs: Float32Array,
+  isBack: boolean,
+  signal?: AbortSignal,
+): Promise<Float32Array> {
+  const ny = signs.length / 3;
+  const nx = countRows(x, isBack ? ny : d, "x");
+  const sizes = sizesRecord({ nx, ny, d, k: isBack ? 1 : 0 });
+  const out = new Float32Array(nx * (isBack ? d : ny));
+  const { symbols } = library();
+  if (isShort(nx * ny * Math.log2(ny))) {
+    invoke((call) => symbols.mf_rotate_hadamard(sizes, x, signs, out, call));
+  } else {
+    await invokeAsync(
+      (call) => symbols.mf_rotate_hadamard_async(sizes, x, signs, out, call),
+      signal,
+    );
+  }
+  return out;
 }
 
 /** `Backend.kmeansLeast`. */

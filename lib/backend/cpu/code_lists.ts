@@ -44,6 +44,22 @@ export class CpuCodeLists extends CpuLists implements CodeLists {
     }
   }
 
+  async update(ids: BigInt64Array, codes: Uint8Array, lists: BigInt64Array): Promise<void> {
+    const n = countRows(codes, this.codeSize, "codes");
+    checkLength(lists, n, "lists");
+    checkLength(ids, n, "ids");
+    const { object } = this.handle;
+    const { symbols } = library();
+    if (isShortCopy(codes.byteLength)) {
+      invoke((call) => symbols.mf_lists_update(object, n, ids, codes, lists, call));
+      this.recount();
+    } else {
+      await this.change((call) =>
+        symbols.mf_lists_update_async(object, n, ids, codes, lists, call)
+      );
+    }
+  }
+
   async append(other: CodeLists, addId: number): Promise<void> {
     if (!(other instanceof CpuCodeLists)) {
       throw new TypeError("Cannot append: the stores belong to different backends");

@@ -8,8 +8,9 @@ import { invoke, invokeAsync } from "../../../ffi/call.ts";
 import { NativeHandle } from "../../../ffi/handle.ts";
 import { library } from "../../../ffi/library.ts";
 import type { CodecSpec } from "../../codec/codec.ts";
-import type { CodeStore } from "../backend.ts";
+import type { CodeStore, FileMap } from "../backend.ts";
 import { createCodec, scanCost, specCodeSize } from "./codec.ts";
+import { CpuFileMap } from "./map.ts";
 import { CpuRows } from "./rows.ts";
 import { countRows, isShortCopy } from "./work.ts";
 
@@ -44,6 +45,15 @@ export class CpuCodeStore extends CpuRows implements CodeStore {
     if (isShortCopy(codes.length)) invoke((call) => symbols.mf_codes_add(object, n, codes, call));
     else await invokeAsync((call) => symbols.mf_codes_add_async(object, n, codes, call));
     this.held += n;
+    this.mapped = false;
+  }
+
+  map(file: FileMap, offset: number, n: number): void {
+    const { object } = this.handle;
+    const map = CpuFileMap.objectOf(file);
+    invoke((call) => library().symbols.mf_codes_map(object, map, offset, n, call));
+    this.held = n;
+    this.mapped = n > 0;
   }
 
   async append(other: CodeStore): Promise<void> {
@@ -55,6 +65,7 @@ export class CpuCodeStore extends CpuRows implements CodeStore {
     const source = other.handle.object;
     await invokeAsync((call) => library().symbols.mf_codes_append_async(object, source, call));
     this.held += added;
+    this.mapped = false;
   }
 
   codes(start: number, n: number): Uint8Array {

@@ -8,8 +8,9 @@ import { invoke, invokeAsync } from "../../../ffi/call.ts";
 import { NativeHandle } from "../../../ffi/handle.ts";
 import { library } from "../../../ffi/library.ts";
 import { searchRecord } from "../../../ffi/record.ts";
-import type { FlatStore, Neighbors, StoreSearch } from "../backend.ts";
+import type { FileMap, FlatStore, Neighbors, StoreSearch } from "../backend.ts";
 import { runInfo } from "./native.ts";
+import { CpuFileMap } from "./map.ts";
 import { CpuRows } from "./rows.ts";
 import { countRows, isShort, isShortCopy } from "./work.ts";
 
@@ -38,6 +39,15 @@ export class CpuFlatStore extends CpuRows implements FlatStore {
     if (isShortCopy(x.byteLength)) invoke((call) => symbols.mf_flat_add(object, n, x, nan, call));
     else await invokeAsync((call) => symbols.mf_flat_add_async(object, n, x, nan, call));
     this.held += n;
+    this.mapped = false;
+  }
+
+  map(file: FileMap, offset: number, n: number): void {
+    const { object } = this.handle;
+    const map = CpuFileMap.objectOf(file);
+    invoke((call) => library().symbols.mf_flat_map(object, map, offset, n, call));
+    this.held = n;
+    this.mapped = n > 0;
   }
 
   async append(other: FlatStore): Promise<void> {
@@ -49,6 +59,7 @@ export class CpuFlatStore extends CpuRows implements FlatStore {
     const source = other.handle.object;
     await invokeAsync((call) => library().symbols.mf_flat_append_async(object, source, call));
     this.held += added;
+    this.mapped = false;
   }
 
   get(start: number, out: Float32Array): void {

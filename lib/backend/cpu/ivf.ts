@@ -34,6 +34,20 @@ export class CpuIVFStore extends CpuLists implements IVFStore {
     }
   }
 
+  async update(ids: BigInt64Array, x: Float32Array, lists: BigInt64Array): Promise<void> {
+    const n = countRows(x, this.d, "x");
+    checkLength(lists, n, "lists");
+    checkLength(ids, n, "ids");
+    const { object } = this.handle;
+    const { symbols } = library();
+    if (isShortCopy(x.byteLength)) {
+      invoke((call) => symbols.mf_ivf_update(object, n, ids, x, lists, call));
+      this.recount();
+    } else {
+      await this.change((call) => symbols.mf_ivf_update_async(object, n, ids, x, lists, call));
+    }
+  }
+
   async append(other: IVFStore, addId: number): Promise<void> {
     if (!(other instanceof CpuIVFStore)) {
       throw new TypeError("Cannot append: the stores belong to different backends");

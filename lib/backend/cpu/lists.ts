@@ -8,8 +8,17 @@ import { invoke, invokeAsync } from "../../../ffi/call.ts";
 import type { NativeHandle } from "../../../ffi/handle.ts";
 import { library, type Symbols } from "../../../ffi/library.ts";
 import { searchRecord } from "../../../ffi/record.ts";
+import type { DirectMapType } from "../../index/direct_map.ts";
 import type { IDSelector } from "../../selector.ts";
-import type { InvertedLists, Neighbors, RangeNeighbors, StoreSearch } from "../backend.ts";
+import type {
+  FileMap,
+  InvertedLists,
+  ListPlaces,
+  Neighbors,
+  RangeNeighbors,
+  StoreSearch,
+} from "../backend.ts";
+import { CpuFileMap } from "./map.ts";
 import { runInfo } from "./native.ts";
 import { takeRange } from "./range.ts";
 import { createFilter, createSelector } from "./selector.ts";
@@ -18,12 +27,22 @@ import { checkLength, countRows, isShort } from "./work.ts";
 /** Which lists: of rows, or of codes. */
 type Prefix = "mf_ivf" | "mf_lists";
 
+/** Bits of `mf_search_flag`. */
+const [LOCATIONS, WHOLE_LISTS] = [1, 2];
+
+/** Multiply-adds that take as long as hashing an id. */
+const HASHED = 500;
+
 /** The calls of both. */
 function callsOf(prefix: Prefix) {
   const { symbols }: { symbols: Symbols } = library();
   return {
     sizes: symbols[`${prefix}_sizes`],
+    map: symbols[`${prefix}_map`],
     locate: symbols[`${prefix}_locate`],
+    ids: symbols[`${prefix}_ids`],
+    keep_map: symbols[`${prefix}_keep_map`],
+    keep_map_async: symbols[`${prefix}_keep_map_async`],
     gather: symbols[`${prefix}_gather`],
     remove_async: symbols[`${prefix}_remove_async`],
     clear: symbols[`${prefix}_clear`],
@@ -46,6 +65,8 @@ export abstract class CpuLists implements InvertedLists {
   readonly nlist: number;
   /** The native lists. */
   protected readonly handle: NativeHandle;
+  /** Whether all rows are in a file; a change ends it. */
+  mapped = false;
   readonly #calls: ReturnType<typeof callsOf>;
   readonly #cost: ListCost;
   #count = 0;
@@ -65,6 +86,11 @@ export abstract class CpuLists implements InvertedLists {
     return this.#count;
   }
 
+  /** The native lists, for calls that are not of all lists. */
+  get object(): number {
+    return this.handle.object;
+  }
+
   sizes(): Float64Array {
     const sizes = new Float64Array(this.nlist);
     invoke((call) => this.#calls.sizes(this.handle.object, sizes, call));
@@ -81,11 +107,36 @@ export abstract class CpuLists implements InvertedLists {
     return size;
   }
 
+  map(file: FileMap, { sizes, rows, ids }: ListPlaces): void {
+    for (const array of [sizes, rows, ids]) checkLength(array, this.nlist, "the lists' places");
+    const { object } = this.handle;
+    const map = CpuFileMap.objectOf(file);
+    invoke((call) => this.#calls.map(object, map, sizes, rows, ids, call));
+    this.recount();
+    this.mapped = this.#count > 0;
+  }
+
   locate(ids: BigInt64Array): BigInt64Array {
     const locations = new BigInt64Array(ids.length);
     const { object } = this.handle;
     invoke((call) => this.#calls.locate(object, ids.length, ids, locations, call));
     return locations;
+  }
+
+  idsAt(locations: BigInt64Array): BigInt64Array {
+    const ids = new BigInt64Array(locations.length);
+    const { object } = this.handle;
+    invoke((call) => this.#calls.ids(object, locations.length, locations, ids, call));
+    return ids;
+  }
+
+  async keepMap(type: DirectMapType): Promise<void> {
+    const { object } = this.handle;
+    if (isShort(this.#count * HASHED)) {
+      invoke((call) => this.#calls.keep_map(object, type, call));
+    } else {
+      await invokeAsync((call) => this.#calls.keep_map_async(object, type, call));
+    }
   }
 
   gather(locations: BigInt64Array, out: Float32Array): void {
@@ -188,6 +239,7 @@ export abstract class CpuLists implements InvertedLists {
   /** Counts after a change. */
   protected recount(): void {
     this.#sizes = undefined;
+    this.mapped = false;
     this.#count = this.sizes().reduce((sum, size) => sum + size, 0);
   }
 
@@ -223,6 +275,8 @@ export abstract class CpuLists implements InvertedLists {
       nprobe: nq === 0 ? 0 : countRows(probes, nq, "probes"),
       nq,
       k,
+      maxCodes: how.maxCodes ?? 0,
+      flags: (how.locations ? LOCATIONS : 0) | (how.ensureTopkFull ? WHOLE_LISTS : 0),
     });
   }
 }

@@ -60,13 +60,15 @@ export const variantNames = [
   "table_f32",
 ] as const;
 
-/** Names of `mf_hnsw_variant`, by bit. */
-export const hnswVariantNames = { 24: "hnsw_walk", 25: "hnsw_filtered", 26: "hnsw_scan" } as const;
+/** Names of the bits of `mf_<family>_variant`, of families that have their own. */
+export const familyVariantNames = {
+  binary: { 28: "hamming_direct", 29: "hamming_block" },
+  blocks: { 16: "blocks_u8" },
+  hnsw: { 24: "hnsw_walk", 25: "hnsw_filtered", 26: "hnsw_scan" },
+  signs: { 27: "signs_count" },
+} as const;
 
-/** Names of `mf_blocks_variant`, by bit. */
-export const blocksVariantNames = { 16: "blocks_u8" } as const;
-
-const namesByBit = Object.entries({ ...blocksVariantNames, ...hnswVariantNames });
+const namesByBit = Object.values(familyVariantNames).flatMap((names) => Object.entries(names));
 
 /** A call's report, as indexes show it. */
 export function runInfo({ variants, threads, scanned, recomputed }: Report): RunInfo {

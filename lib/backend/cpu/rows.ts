@@ -39,6 +39,8 @@ export abstract class CpuRows<How extends StoreSearch = StoreSearch> implements 
   protected readonly handle: NativeHandle;
   /** Rows in it. */
   protected held = 0;
+  /** Whether all of them are in a file; a change ends it. */
+  mapped = false;
   readonly #calls: ReturnType<typeof callsOf>;
 
   /** Takes over a new, empty store. */
@@ -63,6 +65,11 @@ export abstract class CpuRows<How extends StoreSearch = StoreSearch> implements 
     return this.held;
   }
 
+  /** The native store, for calls that are not of all stores. */
+  get object(): number {
+    return this.handle.object;
+  }
+
   gather(rows: BigInt64Array, out: Float32Array): void {
     checkLength(out, rows.length * this.d, "out");
     const { object } = this.handle;
@@ -78,12 +85,14 @@ export abstract class CpuRows<How extends StoreSearch = StoreSearch> implements 
       return this.#calls.remove_async(object, ids, removed, call);
     });
     this.held -= removed[0]!;
+    this.mapped = false;
     return removed[0]!;
   }
 
   clear(): void {
     invoke((call) => this.#calls.clear(this.handle.object, call));
     this.held = 0;
+    this.mapped = false;
   }
 
   async search(queries: Float32Array, k: number, how: How): Promise<Neighbors> {

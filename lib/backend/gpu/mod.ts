@@ -51,7 +51,11 @@ export function createGpuBackend(
     linalg: createGpuLinalg(context),
     createFlat: (d) => new GpuFlatStore(context, d),
     createIVF: (d, nlist) => new GpuIVFStore(context, d, nlist),
+    createBinary: noBinary,
+    createBinaryGraph: noBinary,
+    createBinaryLists: noBinary,
     createCodec: noCodes,
+    fitCodebooks: noCodes,
     createCodes: noCodes,
     createCodeLists: noCodes,
     createHNSW: () => {
@@ -71,4 +75,8 @@ function noCodes(): never {
   throw new UnsupportedError(
     "Cannot make codes on a GPU: use the cpu backend, or an index of whole vectors",
   );
+}
+
+function noBinary(): never {
+  throw new UnsupportedError("Cannot make an index of bits on a GPU: use the cpu backend");
 }

@@ -9,6 +9,7 @@ import type {
   StoreSearch,
 } from "../backend.ts";
 import { countCodes, type PlainCodec, plainCodec } from "./codec.ts";
+import { comparing, EMPTY } from "./codes.ts";
 import { Rows } from "./rows.ts";
 import { type Blocks, checkCodeMetric, checkLists, nearest, probed, within } from "./scan.ts";
 import { run, runSync } from "./steps.ts";
@@ -183,6 +184,16 @@ export class ReferenceCodeLists implements CodeLists {
     const decoded = new Map<number, Float32Array>();
     return probed(queries.length / this.d, probes, this.nlist, (list) => {
       const { codes, ids } = this.#list(list);
+      const { compare } = this.#codec;
+      if (compare !== undefined) {
+        const about = this.#centroids?.subarray(list * this.d, (list + 1) * this.d);
+        return {
+          x: EMPTY,
+          count: codes.count,
+          id: (row) => ids[row]!,
+          compare: comparing(compare, codes.x, this.codeSize, how, about),
+        };
+      }
       const x = decoded.get(list) ?? this.#decode(codes.x, codes.count, list);
       decoded.set(list, x);
       return { x, count: codes.count, id: (row) => ids[row]! };

@@ -2,10 +2,27 @@ import type { CodecSpec } from "../../codec/codec.ts";
 import { DisposedError } from "../../errors.ts";
 import type { IDSelector } from "../../selector.ts";
 import type { CodeStore, Neighbors, RangeNeighbors, StoreSearch } from "../backend.ts";
-import { countCodes, type PlainCodec, plainCodec } from "./codec.ts";
+import { type Compare, countCodes, type PlainCodec, plainCodec } from "./codec.ts";
 import { Rows } from "./rows.ts";
 import { type Blocks, checkCodeMetric, nearest, within } from "./scan.ts";
 import { run, runSync } from "./steps.ts";
+
+/** Of blocks that are compared as codes. */
+export const EMPTY: Float32Array = new Float32Array();
+
+/** How a block of codes is compared. */
+export function comparing(
+  compare: Compare,
+  codes: Uint8Array,
+  codeSize: number,
+  how: StoreSearch,
+  about?: Float32Array,
+): (query: Float32Array) => (row: number) => number {
+  return (query) => {
+    const pair = compare(codes, query, how, about);
+    return (row) => pair(row * codeSize);
+  };
+}
 
 /** Codes in order of arrival, in plain TypeScript: searches decode them all. */
 export class ReferenceCodeStore implements CodeStore {
@@ -95,9 +112,21 @@ export class ReferenceCodeStore implements CodeStore {
 
   #blocks(how: StoreSearch): Blocks {
     checkCodeMetric(how.metric);
-    const x = new Float32Array(this.count * this.d);
-    this.#codec.decode(this.#rows.x.subarray(0, this.count * this.codeSize), x);
-    const block = { x, count: this.count, id: BigInt };
+    const { count, codeSize } = this;
+    const codes = this.#rows.x.subarray(0, count * codeSize);
+    const { compare } = this.#codec;
+    if (compare !== undefined) {
+      const block = {
+        x: EMPTY,
+        count,
+        id: BigInt,
+        compare: comparing(compare, codes, codeSize, how),
+      };
+      return () => [block];
+    }
+    const x = new Float32Array(count * this.d);
+    this.#codec.decode(codes, x);
+    const block = { x, count, id: BigInt };
     return () => [block];
   }
 

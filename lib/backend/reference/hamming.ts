@@ -1,10 +1,5 @@
+import { bitsOf } from "../../codec/binary_codes.ts";
 import type { Steps } from "./steps.ts";
-
-function popcount(byte: number): number {
-  let count = 0;
-  for (let bits = byte; bits > 0; bits >>= 1) count += bits & 1;
-  return count;
-}
 
 /** The nearest `k` codes by the number of bits that differ; ties keep the lower id. */
 export function* hamming(
@@ -24,7 +19,7 @@ export function* hamming(
     const hits = Array.from({ length: ny }, (_, id) => {
       let distance = 0;
       for (let c = 0; c < codeSize; c++) {
-        distance += popcount(x[i * codeSize + c]! ^ y[id * codeSize + c]!);
+        distance += bitsOf(x[i * codeSize + c]! ^ y[id * codeSize + c]!);
       }
       return { distance, id };
     });

@@ -8,13 +8,14 @@ const KEPT = 0.8;
 /** Candidates of a repair, and dead nodes it passes through, at most. */
 const [REPAIR_WIDTH, REPAIR_DEAD] = [128, 512];
 
-interface Candidate {
+/** A node, and how far it is. */
+export interface Candidate {
   node: number;
   key: number;
 }
 
 /** What nodes are compared with, and how. */
-interface Target {
+export interface Target {
   key: (node: number) => number;
   order: (a: Candidate, b: Candidate) => number;
 }
@@ -23,7 +24,7 @@ interface Target {
  * By key; then to a query by node, but to each node in another order, or rows that are equal would all
  * be linked to the first of them.
  */
-function byKey(to?: number): (a: Candidate, b: Candidate) => number {
+export function byKey(to?: number): (a: Candidate, b: Candidate) => number {
   const ties = to === undefined ? 0 : Math.imul(to, 0x9e3779b1) >>> 1;
   return (a, b) => a.key === b.key ? (a.node ^ ties) - (b.node ^ ties) : a.key < b.key ? -1 : 1;
 }
@@ -37,28 +38,33 @@ function fill(candidates: Candidate[], kept: number[], wanted: number): number[]
 /** A hierarchical navigable small world: per node and level a list of nodes, without their rows. */
 export class Graph {
   readonly #m: number;
+  /** Links on the ground. */
+  readonly width: number;
   readonly #keyOfQuery: (x: Float32Array, i: number, node: number) => number;
   readonly #keyOfNodes: (a: number, b: number) => number;
   #links: number[][][] = [];
   #entry = -1;
 
   /**
-   * @param m Links on each level above the ground, where there are twice as many.
+   * @param m Links on each level above the ground.
+   * @param width Links on the ground.
    * @param keyOfQuery How far row `i` of `x` is from a node: smaller is nearer.
    * @param keyOfNodes How far two nodes are from each other.
    */
   constructor(
     m: number,
+    width: number,
     keyOfQuery: (x: Float32Array, i: number, node: number) => number,
     keyOfNodes: (a: number, b: number) => number,
   ) {
     this.#m = m;
+    this.width = width;
     this.#keyOfQuery = keyOfQuery;
     this.#keyOfNodes = keyOfNodes;
   }
 
   #most(level: number): number {
-    return level === 0 ? 2 * this.#m : this.#m;
+    return level === 0 ? this.width : this.#m;
   }
 
   #levelOf(node: number): number {
@@ -67,7 +73,7 @@ export class Graph {
 
   /** Links that its nodes have room for. */
   get room(): number {
-    return this.#links.reduce((sum, { length }) => sum + this.#m * (length + 1), 0);
+    return this.#links.reduce((sum, { length }) => sum + this.width + this.#m * (length - 1), 0);
   }
 
   /** New nodes `first …`, linked up to their levels. */
@@ -93,7 +99,7 @@ export class Graph {
       const groups = Map.groupBy(back, ({ level, other }) => `${level} ${other}`);
       for (const group of groups.values()) {
         const { level, other } = group[0]!;
-        this.#join(other, level, group.map(({ node }) => node).sort((a, b) => a - b));
+        this.join(other, level, group.map(({ node }) => node).sort((a, b) => a - b));
       }
       for (const node of mates) {
         if (this.#entry < 0 || this.#levelOf(node) > this.#levelOf(this.#entry)) this.#entry = node;
@@ -101,19 +107,34 @@ export class Graph {
     }
   }
 
-  /** The nodes of a level that a walk keeps: at most `ef`, sorted. */
-  #walk({ key, order }: Target, start: number, level: number, ef: number): Candidate[] {
-    const seen = new Set([start]);
+  /**
+   * The nodes of a level that a walk keeps: at most `ef`, sorted.
+   *
+   * @param steps Nodes whose links it follows, at most.
+   * @param met What it compares, in order; whatever is there already was seen.
+   */
+  walk(
+    { key, order }: Target,
+    starts: readonly number[],
+    level: number,
+    ef: number,
+    steps = Infinity,
+    met: Candidate[] = [],
+  ): Candidate[] {
+    const seen = new Set(starts);
     const expanded = new Set<number>();
-    let near: Candidate[] = [{ node: start, key: key(start) }];
+    let near = starts.map((node) => ({ node, key: key(node) })).sort(order).slice(0, ef);
+    met.push(...near);
     for (;;) {
       const next = near.find(({ node }) => !expanded.has(node));
-      if (next === undefined) return near;
+      if (next === undefined || expanded.size >= steps) return near;
       expanded.add(next.node);
       for (const node of this.#links[next.node]![level]!) {
         if (seen.has(node)) continue;
         seen.add(node);
-        near.push({ node, key: key(node) });
+        const candidate = { node, key: key(node) };
+        near.push(candidate);
+        met.push(candidate);
       }
       near = near.sort(order).slice(0, ef);
     }
@@ -123,42 +144,74 @@ export class Graph {
   #descend(target: Target, level: number): number {
     let nearest = this.#entry;
     for (let above = this.#levelOf(nearest); above > level; above--) {
-      nearest = this.#walk(target, nearest, above, 1)[0]!.node;
+      nearest = this.walk(target, [nearest], above, 1)[0]!.node;
     }
     return nearest;
   }
 
-  /** The nodes on the ground that a walk from the entry keeps, nearest first. */
-  search(x: Float32Array, i: number, ef: number): number[] {
+  /** The nodes on the ground that a walk keeps, nearest first; from the entry unless starts are given. */
+  search(x: Float32Array, i: number, ef: number, steps?: number, starts?: number[]): number[] {
     if (this.#entry < 0) return [];
     const target = { key: (node: number) => this.#keyOfQuery(x, i, node), order: byKey() };
-    return this.#walk(target, this.#descend(target, 0), 0, ef).map(({ node }) => node);
+    const from = starts ?? [this.#descend(target, 0)];
+    return this.walk(target, from, 0, ef, steps).map(({ node }) => node);
+  }
+
+  /** A node as what others are compared with. */
+  targetOf(node: number): Target {
+    return { key: (other) => this.#keyOfNodes(node, other), order: byKey(node) };
+  }
+
+  /** How far nodes are from a row. */
+  keyOf(x: Float32Array): (node: number) => number {
+    return (node) => this.#keyOfQuery(x, 0, node);
+  }
+
+  /** Where walks start; −1 in an empty graph. */
+  get entry(): number {
+    return this.#entry;
+  }
+
+  /** Number of nodes. */
+  get count(): number {
+    return this.#links.length;
+  }
+
+  /** A node's links on the ground. */
+  ground(node: number): number[] {
+    return this.#links[node]![0]!;
+  }
+
+  /** Takes over links on the ground, and no others. */
+  renew(links: number[][], entry: number): void {
+    this.#links = links.map((row) => [row]);
+    this.#entry = entry;
   }
 
   /** Links for a node that is not in the graph, by level. */
   #plan(node: number, mates: number[], ef: number): number[][] {
-    const key = (other: number) => this.#keyOfNodes(node, other);
-    const target = { key, order: byKey(node) };
+    const target = this.targetOf(node);
+    const { key } = target;
     const level = this.#levelOf(node);
     const top = this.#entry < 0 ? -1 : this.#levelOf(this.#entry);
     let nearest = this.#entry < 0 ? -1 : this.#descend(target, level);
     const plan: number[][] = this.#links[node]!.map(() => []);
     for (let at = level; at >= 0; at--) {
-      const found = at <= top ? this.#walk(target, nearest, at, ef) : [];
+      const found = at <= top ? this.walk(target, [nearest], at, ef) : [];
       nearest = found[0]?.node ?? nearest;
       for (const mate of mates) {
         if (mate === node || this.#levelOf(mate) < at) continue;
         found.push({ node: mate, key: key(mate) });
       }
       const candidates = found.sort(target.order).slice(0, ef);
-      const chosen = this.#choose(candidates, [], this.#m);
+      const chosen = this.choose(candidates, [], this.#m);
       plan[at] = at > 0 ? chosen : fill(candidates, chosen, Math.floor(this.#m / 2));
     }
     return plan;
   }
 
   /** Adds to `kept` those of sorted candidates that are not nearer to a kept one. */
-  #choose(candidates: Candidate[], kept: number[], most: number): number[] {
+  choose(candidates: Candidate[], kept: number[], most: number): number[] {
     for (const { node, key } of candidates) {
       if (kept.length >= most) break;
       if (kept.every((other) => !(this.#keyOfNodes(node, other) < key))) kept.push(node);
@@ -167,14 +220,14 @@ export class Graph {
   }
 
   /** Adds links from a node to others. */
-  #join(node: number, level: number, others: number[]): void {
+  join(node: number, level: number, others: number[]): void {
     const links = this.#links[node]![level]!;
     const all = [...links, ...others.filter((other) => !links.includes(other))];
     const most = this.#most(level);
     if (all.length > most) {
       const sorted = all.map((other) => ({ node: other, key: this.#keyOfNodes(node, other) }));
       const kept = Math.max(1, Math.floor(most * KEPT));
-      this.#links[node]![level] = this.#choose(sorted.sort(byKey(node)), [], kept);
+      this.#links[node]![level] = this.choose(sorted.sort(byKey(node)), [], kept);
     } else {
       this.#links[node]![level] = all;
     }
@@ -217,7 +270,7 @@ export class Graph {
     }
     // As many links as before, or the graph thins out; first those that no other covers.
     const wanted = Math.max(links.length, this.#m);
-    return fill(found, this.#choose(found, kept, wanted), wanted);
+    return fill(found, this.choose(found, kept, wanted), wanted);
   }
 
   /** Drops nodes that {@linkcode unlink} left without links; later ones move down. */

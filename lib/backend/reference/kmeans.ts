@@ -32,6 +32,35 @@ export function* kmeansUpdate(
   return Float32Array.from(totals);
 }
 
+/** A step of k-means on each of `m` parts of rows by itself; returns how many each centroid has. */
+export function* kmeansParts(
+  x: Float32Array,
+  m: number,
+  centroids: Float32Array,
+  d: number,
+): Steps<Float32Array> {
+  const [dsub, k] = [d / m, centroids.length / d];
+  const sums = new Float64Array(centroids.length);
+  const counts = new Float32Array(m * k);
+  for (let at = 0; at * dsub < x.length; at++) {
+    if (at % ROWS_A_STEP === 0) yield;
+    const first = at % m * k;
+    let [nearest, least] = [first, Infinity];
+    for (let j = first; j < first + k; j++) {
+      let sum = 0;
+      for (let c = 0; c < dsub; c++) sum += (x[at * dsub + c]! - centroids[j * dsub + c]!) ** 2;
+      if (sum < least) [nearest, least] = [j, sum];
+    }
+    counts[nearest]!++;
+    for (let c = 0; c < dsub; c++) sums[nearest * dsub + c]! += x[at * dsub + c]!;
+  }
+  for (let i = 0; i < centroids.length; i++) {
+    const count = counts[Math.floor(i / dsub)]!;
+    if (count > 0) centroids[i] = sums[i]! / count;
+  }
+  return counts;
+}
+
 /** `least[i] = min(least[i], squared L2 of x[i] and center)`. */
 export function* kmeansLeast(
   x: Float32Array,

@@ -7,7 +7,10 @@
 
 import type { Metric } from "../../metric.ts";
 import type { Backend } from "../backend.ts";
+import { ReferenceBinaryLists, ReferenceBinaryStore } from "./binary.ts";
+import { createBinaryGraph } from "./binary_graph.ts";
 import { ReferenceCodeLists } from "./code_lists.ts";
+import { fitCodebooks } from "./codebooks.ts";
 import { ReferenceCodec } from "./codec.ts";
 import { ReferenceCodeStore } from "./codes.ts";
 import { distanceOf } from "./distance.ts";
@@ -15,7 +18,7 @@ import { ReferenceFlatStore } from "./flat.ts";
 import { hamming } from "./hamming.ts";
 import { ReferenceHNSWStore } from "./hnsw.ts";
 import { ReferenceIVFStore } from "./ivf.ts";
-import { kmeansLeast, kmeansUpdate } from "./kmeans.ts";
+import { kmeansLeast, kmeansParts, kmeansUpdate } from "./kmeans.ts";
 import { createReferenceLinalg } from "./linalg/mod.ts";
 import { run, type Steps } from "./steps.ts";
 
@@ -40,7 +43,11 @@ export function createReferenceBackend(): Backend {
     linalg: createReferenceLinalg(),
     createFlat: (d) => new ReferenceFlatStore(d),
     createIVF: (d, nlist) => new ReferenceIVFStore(d, nlist),
+    createBinary: (d) => new ReferenceBinaryStore(d),
+    createBinaryGraph,
+    createBinaryLists: (d, nlist) => new ReferenceBinaryLists(d, nlist),
     createCodec: (spec) => new ReferenceCodec(spec),
+    fitCodebooks,
     createCodes: (spec) => new ReferenceCodeStore(spec),
     createCodeLists: (spec, nlist, residual) => new ReferenceCodeLists(spec, nlist, residual),
     createHNSW: (options) => new ReferenceHNSWStore(options),
@@ -48,6 +55,7 @@ export function createReferenceBackend(): Backend {
     hamming: (x, y, codeSize, k) => run(hamming(x, y, codeSize, k)),
     kmeansUpdate: (x, assign, weights, centroids, d) =>
       run(kmeansUpdate(x, assign, weights, centroids, d)),
+    kmeansParts: (x, m, centroids, d, signal) => run(kmeansParts(x, m, centroids, d), signal),
     kmeansLeast: (x, center, least) => run(kmeansLeast(x, center, least)),
   };
 }

@@ -11,6 +11,8 @@ export interface Block {
   count: number;
   /** The id of a row. */
   id: (row: number) => bigint;
+  /** Where the metric of the search does not say it: how far rows are from a query. */
+  compare?: (query: Float32Array) => (row: number) => number;
 }
 
 /** The blocks that a query looks at. */
@@ -79,6 +81,21 @@ export function probed(
     }).flat();
 }
 
+/** The first rows of a query's blocks, where their number is limited; as in FAISS those selected count. */
+function limited(blocks: Block[], k: number, how: StoreSearch): Block[] {
+  if (!how.maxCodes) return blocks;
+  const most = how.ensureTopkFull ? Math.max(how.maxCodes, k) : how.maxCodes;
+  let seen = 0;
+  return blocks.flatMap((block) => {
+    if (seen >= most) return [];
+    const count = how.ensureTopkFull ? block.count : Math.min(block.count, most - seen);
+    for (let row = 0; row < count; row++) {
+      if (!how.selector || how.selector.isMember(block.id(row))) seen++;
+    }
+    return [{ ...block, count }];
+  });
+}
+
 function checkSearch(queries: Float32Array, d: number, how: StoreSearch): void {
   checkRows("search", queries, d, how.metric === Metric.NaNEuclidean);
   how.signal?.throwIfAborted();
@@ -108,11 +125,13 @@ function* scan(
   const distance = distanceOf(how.metric, how.metricArg, d);
   let scanned = 0;
   let steps = 0;
-  for (const { x, count, id } of blocks(query)) {
+  for (const { x, count, id, compare } of blocks(query)) {
+    const pair = compare?.(queries.subarray(query * d, (query + 1) * d)) ??
+      ((row: number) => distance(queries, query, x, row));
     for (let row = 0; row < count; row++) {
       if (++steps % PAIRS_A_STEP === 0) yield;
       if (how.selector && !how.selector.isMember(id(row))) continue;
-      visit(Math.fround(distance(queries, query, x, row)), id, row);
+      visit(Math.fround(pair(row)), id, row);
       scanned++;
     }
   }
@@ -140,7 +159,8 @@ export function* nearest(
       distances.subarray(query * k, (query + 1) * k),
       labels.subarray(query * k, (query + 1) * k),
     ];
-    scanned += yield* scan(queries, query, blocks, d, how, (distance, id, row) => {
+    const looked = (query: number) => limited(blocks(query), k, how);
+    scanned += yield* scan(queries, query, looked, d, how, (distance, id, row) => {
       // A NaN, or a distance past FLT_MAX, is before nothing.
       if (!(sign * distance <= sign * best[k - 1]!)) return;
       const rowId = id(row);

@@ -1,8 +1,11 @@
 // What goes with a kind of codec, and with an instruction set.
 #include "cpu_codec.h"
 
+#include "cpu_binary.h"
+#include "cpu_additive.h"
 #include "cpu_kernels.h"
 #include "cpu_pq.h"
+#include "cpu_rabitq.h"
 
 uint32_t cpu_scalar_bits(uint32_t type) {
   static const uint8_t bits[] = {8, 4, 8, 4, 16, 8, 6, 16, 8};
@@ -13,6 +16,12 @@ void cpu_codec_decode(const cpu_kernels *kernels, const cpu_codec *codec, const 
                       const float *centroid, float *x) {
   if (codec->kind == CPU_CODEC_SCALAR)
     cpu_scalar_table(kernels)->decode(&codec->scalar, codec->d, codec->code_size, codes, n, centroid, x);
+  else if (codec->rabitq)
+    cpu_rabitq_decode(codec->rabitq, codes, n, centroid, x);
+  else if (codec->kind == CPU_CODEC_BINARY)
+    cpu_binary_decode(codec->d, codes, n, centroid, x);
+  else if (codec->kind == CPU_CODEC_ADDITIVE)
+    cpu_additive_decode(kernels, codec->additive, codes, n, centroid, x);
   else
     cpu_pq_decode(codec->product, codes, n, centroid, x);
 }
@@ -28,6 +37,8 @@ void cpu_codec_decode_at(const cpu_kernels *kernels, const cpu_codec *codec, con
 void cpu_codec_encode(const cpu_kernels *kernels, const cpu_codec *codec, const float *x, uint64_t n, uint8_t *codes) {
   if (codec->kind == CPU_CODEC_SCALAR)
     cpu_scalar_table(kernels)->encode(&codec->scalar, codec->d, codec->code_size, x, n, codes);
+  else if (codec->kind == CPU_CODEC_BINARY)
+    cpu_binary_encode(codec->d, x, n, codes);
   else
     cpu_pq_encode(kernels, codec->product, x, n, codes);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu_additive.h"
 #include "cpu_codec.h"
 #include "cpu_kernels.h"
 #include "kth.h"
@@ -26,6 +27,12 @@ static float exact_key(const cpu_scan *scan, uint64_t query, uint64_t location, 
   const float *row = rows_of(source, location, &at);
   if (source->codec) {
     const float *centroid = source->centroids ? source->centroids + (location >> 32) * source->d : NULL;
+    const cpu_additive *additive = source->codec->additive;
+    if (additive && source->metric == CPU_L2 && cpu_norm_is_coded(additive->norm)) {
+      const float *queried = scan->queries + query * source->d;
+      const uint8_t *code = (const uint8_t *)row + at * source->codec->code_size;
+      return (float)cpu_additive_key(scan->kernels, additive, queried, code, centroid, room);
+    }
     cpu_codec_decode_at(scan->kernels, source->codec, (const uint8_t *)row, at, centroid, room);
     row = room;
   } else {
@@ -35,6 +42,9 @@ static float exact_key(const cpu_scan *scan, uint64_t query, uint64_t location, 
       scan->kernels->pair(source->metric, source->metric_arg, scan->queries + query * source->d, row, source->d);
   return (float)(cpu_is_similarity(source->metric) ? -value : value);
 }
+
+// Whether the keys of candidates are exact already.
+static bool is_final(const cpu_source *source) { return source->codec && source->codec->rabitq; }
 
 static size_t room_of(const cpu_source *source) { return source->codec ? source->d * sizeof(float) : 0; }
 
@@ -162,7 +172,8 @@ static void resolve(const cpu_scan *scan, uint64_t query, cpu_collector *c) {
   uint64_t held = 0;
   for (uint64_t i = 0; i < c->count; i++) {
     uint64_t location = c->location[i];
-    result item = {exact_key(scan, query, location, room), id_at(&scan->source, location), location};
+    float key = is_final(&scan->source) ? c->lower[i] : exact_key(scan, query, location, room);
+    result item = {key, id_at(&scan->source, location), location};
     c->recomputed++;
     c->resolved++;
     if (!(item.key < FLT_MAX)) continue;
@@ -292,7 +303,7 @@ static result *compute_exact(const cpu_scan *scan, uint64_t query, cpu_collector
   for (uint64_t i = 0; i < c->count; i++) {
     if (i + ahead < c->count) prefetch_row(&scan->source, c->location[i + ahead]);
     uint64_t location = c->location[i];
-    float key = exact_key(scan, query, location, room);
+    float key = is_final(&scan->source) ? c->lower[i] : exact_key(scan, query, location, room);
     c->recomputed++;
     if (!(key < (c->k == 0 ? c->bound : FLT_MAX))) continue;
     results[kept++] = (result){key, id_at(&scan->source, location), location};
@@ -312,7 +323,7 @@ void cpu_collector_finish(const cpu_scan *scan, uint64_t query, float *distances
     bool found = i < c->count;
     float key = found ? results[i].key : FLT_MAX;
     distances[i] = similarity ? -key : key;
-    labels[i] = found ? results[i].id : -1;
+    labels[i] = !found ? -1 : scan->locations ? (int64_t)results[i].location : results[i].id;
   }
   free(results);
 }

@@ -6,9 +6,19 @@
 
 #define ROUNDS 60
 
+// A clone an instruction set, chosen at load; none contracts products, so that all give the same numbers.
+#if defined(__x86_64__) && defined(__linux__)
+#define CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
+#else
+#define CLONES
+#endif
+
+// Columns of vectors that stay in a core's cache while all turns of some steps go over them.
+#define COLUMNS 64
+
 typedef double wide __attribute__((ext_vector_type(8)));
 
-static double dot(uint64_t n, const double *x, const double *y) {
+CLONES static double dot(uint64_t n, const double *x, const double *y) {
   wide sums = 0;
   uint64_t i = 0;
   for (; i + 8 <= n; i += 8) {
@@ -22,8 +32,13 @@ static double dot(uint64_t n, const double *x, const double *y) {
   return sum;
 }
 
-static void add(uint64_t n, double factor, const double *restrict x, double *restrict y) {
+CLONES static void add(uint64_t n, double factor, const double *restrict x, double *restrict y) {
   for (uint64_t i = 0; i < n; i++) y[i] += factor * x[i];
+}
+
+CLONES static void add_two(uint64_t n, double a, const double *restrict x, double b, const double *restrict y,
+                           double *restrict out) {
+  for (uint64_t i = 0; i < n; i++) out[i] = out[i] + a * x[i] + b * y[i];
 }
 
 // a becomes its reflectors: row k holds that of step k from k + 1 on, factors[k] what it is applied with. Diagonal to d,
@@ -45,8 +60,7 @@ static void tridiagonalize(uint64_t n, double *a, double *d, double *e, double *
     add(m, -0.5 * factors[k] * dot(m, w, v), v, w);
     for (uint64_t i = 0; i < m; i++) {
       double *row = a + (k + 1 + i) * n + k + 1;
-      add(m, -v[i], w, row);
-      add(m, -w[i], v, row);
+      add_two(m, -v[i], w, -w[i], v, row);
     }
   }
   d[n - 1] = a[n * n - 1];
@@ -66,17 +80,41 @@ static void form(uint64_t n, const double *a, const double *factors, double *q) 
   }
 }
 
-// Turns two rows of q.
-static void turn(uint64_t n, double *restrict x, double *restrict y, double c, double s) {
-  for (uint64_t i = 0; i < n; i++) {
-    const double kept = y[i];
-    y[i] = s * x[i] + c * kept;
-    x[i] = c * x[i] - s * kept;
+// A turn of rows `row` and row + 1 of the vectors.
+typedef struct turned {
+  double c, s;
+  uint64_t row;
+} turned;
+
+_Static_assert(sizeof(turned) == 3 * sizeof(double), "turns are counted as doubles");
+
+// The turns that the vectors still wait for.
+typedef struct turns {
+  uint64_t n, count;
+  double *q;
+  turned *kept;  // CPU_EIGEN_TURNS
+} turns;
+
+// All that are kept, in their order, on some columns after the others.
+CLONES static void turn_rows(turns *t) {
+  const uint64_t n = t->n;
+  for (uint64_t from = 0; from < n; from += COLUMNS) {
+    const uint64_t wide = n - from < COLUMNS ? n - from : COLUMNS;
+    for (uint64_t k = 0; k < t->count; k++) {
+      const double c = t->kept[k].c, s = t->kept[k].s;
+      double *restrict x = t->q + t->kept[k].row * n + from, *restrict y = x + n;
+      for (uint64_t i = 0; i < wide; i++) {
+        const double kept = y[i];
+        y[i] = s * x[i] + c * kept;
+        x[i] = c * x[i] - s * kept;
+      }
+    }
   }
+  t->count = 0;
 }
 
 // One implicit QL step on rows l … m, whose shift is from the top.
-static void step(uint64_t n, uint64_t l, uint64_t m, double *d, double *e, double *q) {
+static void step(uint64_t l, uint64_t m, double *d, double *e, turns *t) {
   double g = (d[l + 1] - d[l]) / (2 * e[l]);
   double r = hypot(g, 1);
   g = d[m] - d[l] + e[l] / (g + copysign(r, g));
@@ -98,7 +136,8 @@ static void step(uint64_t n, uint64_t l, uint64_t m, double *d, double *e, doubl
     p = s * r;
     d[i + 1] = g + p;
     g = c * r - b;
-    turn(n, q + i * n, q + (i + 1) * n, c, s);
+    if (t->count == CPU_EIGEN_TURNS) turn_rows(t);
+    t->kept[t->count++] = (turned){c, s, i};
   }
   d[l] -= p;
   e[l] = g;
@@ -106,7 +145,7 @@ static void step(uint64_t n, uint64_t l, uint64_t m, double *d, double *e, doubl
 }
 
 // e[i] is beside d[i] and d[i + 1].
-static bool diagonalize(uint64_t n, double *d, double *e, double *q) {
+static bool diagonalize(uint64_t n, double *d, double *e, turns *t) {
   // What is below rounding of the largest is none: reflections have blurred it as much.
   double most = 0;
   for (uint64_t i = 0; i < n; i++) most = fmax(most, fabs(d[i]) + fabs(e[i]));
@@ -116,9 +155,10 @@ static bool diagonalize(uint64_t n, double *d, double *e, double *q) {
       while (m + 1 < n && !(fabs(e[m]) <= 0x1p-53 * most)) m++;
       if (m == l) break;
       if (round == ROUNDS) return false;
-      step(n, l, m, d, e, q);
+      step(l, m, d, e, t);
     }
   }
+  turn_rows(t);
   return true;
 }
 
@@ -141,7 +181,8 @@ bool cpu_eigen_symmetric(uint64_t n, const double *a, double *values, double *ve
   form(n, copy, factors, vectors);
   for (uint64_t i = 0; i + 1 < n; i++) e[i] = e[i + 1];
   e[n - 1] = 0;
-  if (!diagonalize(n, values, e, vectors)) return false;
+  turns waiting = {.n = n, .q = vectors, .kept = (turned *)(factors + n)};
+  if (!diagonalize(n, values, e, &waiting)) return false;
   // Largest first; rows become columns.
   memcpy(copy, vectors, n * n * sizeof(double));
   for (uint64_t i = 0; i < n; i++) {

@@ -19,6 +19,18 @@ INLINE vd load_doubles(const float *p, uint32_t n) {
             *once = &(vd){0};                                                        \
          once; once = NULL)
 
+static uint32_t FN(hamming)(const uint8_t *x, const uint8_t *y, uint32_t bytes) {
+  uint32_t distance = 0, i = 0;
+  for (; i + 8 <= bytes; i += 8) {
+    uint64_t a, b;
+    memcpy(&a, x + i, 8);
+    memcpy(&b, y + i, 8);
+    distance += (uint32_t)__builtin_popcountll(a ^ b);
+  }
+  for (; i < bytes; i++) distance += (uint32_t)__builtin_popcount(x[i] ^ y[i]);
+  return distance;
+}
+
 static double FN(pair)(uint32_t metric, double arg, const float *x, const float *y, uint32_t d) {
   vd sum = 0.0, other = 0.0, third = 0.0;
   switch (metric) {
@@ -58,6 +70,7 @@ static double FN(pair)(uint32_t metric, double arg, const float *x, const float 
       double lengths = sqrt(sum_doubles(other)) * sqrt(sum_doubles(third));
       return lengths > 0 ? sum_doubles(sum) / lengths : 0;
     }
+    case 101: return FN(hamming)((const uint8_t *)x, (const uint8_t *)y, 4 * d);  // bits
     default: break;
   }
   double total = 0, present = 0;
@@ -115,16 +128,4 @@ static void FN(accumulate)(const float *x, uint64_t rows, uint32_t d, double *su
     total += sum_doubles(square);
   }
   *squares += total;
-}
-
-static uint32_t FN(hamming)(const uint8_t *x, const uint8_t *y, uint32_t bytes) {
-  uint32_t distance = 0, i = 0;
-  for (; i + 8 <= bytes; i += 8) {
-    uint64_t a, b;
-    memcpy(&a, x + i, 8);
-    memcpy(&b, y + i, 8);
-    distance += (uint32_t)__builtin_popcountll(a ^ b);
-  }
-  for (; i < bytes; i++) distance += (uint32_t)__builtin_popcount(x[i] ^ y[i]);
-  return distance;
 }

@@ -88,11 +88,34 @@ void cpu_pq_decode(const cpu_pq *pq, const uint8_t *codes, uint64_t n, const flo
     const float *centroids = pq->centroids, *plus = centroid;
     for (uint32_t m = 0; m < pq->m; m++, x += dsub, centroids += (size_t)pq->ksub * dsub) {
       uint32_t index = pq->nbits == 8 ? codes[m] : read_index(codes, pq->code_size, m * pq->nbits, pq->nbits);
-      memcpy(x, centroids + (size_t)index * dsub, dsub * sizeof(float));
-      if (!centroid) continue;
-      for (uint32_t c = 0; c < dsub; c++) x[c] += plus[c];
-      plus += dsub;
+      const float *part = centroids + (size_t)index * dsub;
+      // Calls of memcpy would cost more than what most of them copy.
+      if (centroid) {
+        for (uint32_t c = 0; c < dsub; c++) x[c] = part[c] + plus[c];
+        plus += dsub;
+      } else {
+        for (uint32_t c = 0; c < dsub; c++) x[c] = part[c];
+      }
     }
+  }
+}
+
+void cpu_pq_sums(const cpu_pq *pq, const float *tables, const uint8_t *codes, const uint32_t *nodes, uint32_t n,
+                 float *sums) {
+  for (uint32_t i = 0; i < n; i++) {
+    const uint8_t *code = codes + nodes[i] * pq->code_size;
+    const float *table = tables;
+    float even = 0, odd = 0;  // two sums, for one waits for itself
+    uint32_t part = 0;
+    if (pq->nbits == 8) {
+      for (; part + 2 <= pq->m; part += 2, table += 2 * (size_t)pq->stride)
+        even += table[code[part]], odd += table[pq->stride + code[part + 1]];
+      if (part < pq->m) even += table[code[part]];
+    } else {
+      for (; part < pq->m; part++, table += pq->stride)
+        even += table[read_index(code, pq->code_size, part * pq->nbits, pq->nbits)];
+    }
+    sums[i] = even + odd;
   }
 }
 

@@ -1,39 +1,57 @@
 // Kernels of product quantizers.
 #include "cpu_pq.h"
 
-// `groups` vectors of entries of one sub-vector's table.
-INLINE void table_entries(bool inner, uint32_t groups, const float *x, const float *columns, uint32_t dsub,
-                          uint32_t stride, float *out) {
-  vf sums[4];
-  UNROLL for (uint32_t w = 0; w < groups; w++) sums[w] = (vf)0.0f;
-  for (uint32_t c = 0; c < dsub; c++) {
-    const float *column = columns + (size_t)c * stride;
-    vf value = (vf)(inner ? -x[c] : x[c]);
-    UNROLL for (uint32_t w = 0; w < groups; w++) {
-      vf entry = load(column + w * LANES);
-      if (!inner) entry = value - entry;
-      sums[w] = fma_v(inner ? value : entry, entry, sums[w]);
+// `groups` vectors of entries of one sub-vector's table, for each of some rows: columns are read once for all.
+INLINE void table_entries(bool inner, uint32_t rows, uint32_t groups, const cpu_pq *pq, const float *x,
+                          const float *columns, float *out) {
+  size_t size = (size_t)pq->m * pq->stride;
+  vf sums[4][4];
+  UNROLL for (uint32_t r = 0; r < rows; r++) UNROLL for (uint32_t w = 0; w < groups; w++) sums[r][w] = (vf)0.0f;
+  for (uint32_t c = 0; c < pq->dsub; c++) {
+    vf column[4];
+    UNROLL for (uint32_t w = 0; w < groups; w++) column[w] = load(columns + (size_t)c * pq->stride + w * LANES);
+    UNROLL for (uint32_t r = 0; r < rows; r++) {
+      float entry = x[(size_t)r * pq->d + c];
+      vf value = (vf)(inner ? -entry : entry);
+      UNROLL for (uint32_t w = 0; w < groups; w++) {
+        vf apart = inner ? column[w] : value - column[w];
+        sums[r][w] = fma_v(inner ? value : apart, apart, sums[r][w]);
+      }
     }
   }
-  UNROLL for (uint32_t w = 0; w < groups; w++) store(out + w * LANES, sums[w]);
+  UNROLL for (uint32_t r = 0; r < rows; r++)
+    UNROLL for (uint32_t w = 0; w < groups; w++) store(out + r * size + w * LANES, sums[r][w]);
 }
 
-INLINE void all_tables(bool inner, const cpu_pq *pq, const float *x, float *out) {
-  uint32_t dsub = pq->dsub, stride = pq->stride, wide = stride / (4 * LANES) * (4 * LANES);
+INLINE void all_tables(bool inner, uint32_t rows, const cpu_pq *pq, const float *x, float *out) {
+  // Registers that sums of several rows have.
+  const uint32_t groups = LANES == 8 && rows > 1 ? 2 : 4;
+  uint32_t dsub = pq->dsub, stride = pq->stride, wide = stride / (groups * LANES) * (groups * LANES);
   for (uint32_t m = 0; m < pq->m; m++) {
     const float *columns = pq->columns + (size_t)m * dsub * stride;
-    for (uint32_t j = 0; j < wide; j += 4 * LANES) table_entries(inner, 4, x, columns + j, dsub, stride, out + j);
-    for (uint32_t j = wide; j < stride; j += LANES) table_entries(inner, 1, x, columns + j, dsub, stride, out + j);
+    for (uint32_t j = 0; j < wide; j += groups * LANES) table_entries(inner, rows, groups, pq, x, columns + j, out + j);
+    for (uint32_t j = wide; j < stride; j += LANES) table_entries(inner, rows, 1, pq, x, columns + j, out + j);
     x += dsub;
     out += stride;
   }
 }
 
-static void FN(pq_tables)(const cpu_pq *pq, bool inner, const float *x, float *out) {
-  if (inner)
-    all_tables(true, pq, x, out);
+INLINE void some_tables(bool inner, uint32_t rows, const cpu_pq *pq, const float *x, float *out) {
+  if (rows == 4)
+    all_tables(inner, 4, pq, x, out);
+  else if (rows == 3)
+    all_tables(inner, 3, pq, x, out);
+  else if (rows == 2)
+    all_tables(inner, 2, pq, x, out);
   else
-    all_tables(false, pq, x, out);
+    all_tables(inner, 1, pq, x, out);
+}
+
+static void FN(pq_tables)(const cpu_pq *pq, bool inner, uint32_t rows, const float *x, float *out) {
+  if (inner)
+    some_tables(true, rows, pq, x, out);
+  else
+    some_tables(false, rows, pq, x, out);
 }
 
 #if LANES == 1

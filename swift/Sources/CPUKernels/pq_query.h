@@ -74,28 +74,33 @@ static inline void begin_products(pq_query *q, const float *centroid) {
   q->rest = length * (rounding * pq->longest + HALF_ULP * (away + pq->longest)) + tiny;
 }
 
-// Fills the tables of a query, which are at q->tables, for codes of vectors less `centroid`, unless that is NULL.
-// less: room for d floats.
-static inline void begin_query(pq_query *q, const cpu_pq_kernels *pq_kernels, const float *centroid, float *less) {
+// How exact keys are, for codes of vectors less `centroid`, unless that is NULL. compared: takes the d floats that
+// tables are made of.
+static inline void begin_keys(pq_query *q, const float *centroid, float *compared) {
   const cpu_kernels *kernels = q->scan->kernels;
   const cpu_pq *pq = q->pq;
   uint32_t d = pq->d;
-  const float *query = q->scan->queries + q->number * d, *compared = query;
+  const float *query = q->scan->queries + q->number * d;
+  if (q->inner || !centroid) memcpy(compared, query, d * sizeof(float));
   if (q->inner) {
     begin_products(q, centroid);
-  } else {
-    q->base = q->apart = 0;
-    if (centroid) {
-      for (uint32_t j = 0; j < d; j++) less[j] = query[j] - centroid[j];
-      compared = less;
-      double away = sqrt(kernels->pair(CPU_INNER_PRODUCT, 0, centroid, centroid, d));
-      double length = sqrt(kernels->pair(CPU_INNER_PRODUCT, 0, less, less, d));
-      q->apart = HALF_ULP * (length + away + pq->longest);
-    }
-    q->rounding = (pq->dsub + (double)pq->m + 8) * HALF_ULP;
-    q->rest = q->apart * q->apart + 4 * ((double)d + 1) * FLT_MIN;
+    return;
   }
-  pq_kernels->tables(pq, q->inner, compared, q->tables);
+  q->base = q->apart = 0;
+  if (centroid) {
+    for (uint32_t j = 0; j < d; j++) compared[j] = query[j] - centroid[j];
+    double away = sqrt(kernels->pair(CPU_INNER_PRODUCT, 0, centroid, centroid, d));
+    double length = sqrt(kernels->pair(CPU_INNER_PRODUCT, 0, compared, compared, d));
+    q->apart = HALF_ULP * (length + away + pq->longest);
+  }
+  q->rounding = (pq->dsub + (double)pq->m + 8) * HALF_ULP;
+  q->rest = q->apart * q->apart + 4 * ((double)d + 1) * FLT_MIN;
+}
+
+// Fills the tables of a query, which are at q->tables. less: room for d floats.
+static inline void begin_query(pq_query *q, const cpu_pq_kernels *pq_kernels, const float *centroid, float *less) {
+  begin_keys(q, centroid, less);
+  pq_kernels->tables(q->pq, q->inner, 1, less, q->tables);
 }
 
 #endif

@@ -4,11 +4,14 @@
 // Steps that the bytes of a filter divide what is left below the bound in, a sub-vector.
 #define STEPS 64
 // Codes that make rounding a query's tables worth it.
-#define FILTERED_CODES 192
+#define FILTERED_CODES 80
+
+// Rows whose tables are made at once: small ones, which stay in a core's cache.
+static uint32_t table_rows(const cpu_pq *pq) { return (size_t)pq->m * pq->stride <= 16384 ? CPU_PQ_ROWS : 1; }
 
 size_t cpu_pq_scratch(const cpu_pq *pq) {
-  // Tables, the query less the centroid, the tables' bytes, the least of each.
-  return (size_t)pq->m * pq->stride + pq->d + (size_t)pq->m * 64 + pq->m;
+  // Tables, what they are made of, the bytes of one, the least of each sub-vector.
+  return table_rows(pq) * ((size_t)pq->m * pq->stride + pq->d) + (size_t)pq->m * 64 + pq->m;
 }
 
 static uint64_t location_of(const cpu_pq_chunk *chunk, uint32_t row) {
@@ -64,12 +67,13 @@ static uint32_t scan_filtered(pq_query *q, const cpu_pq_kernels *kernels, const 
   return n - from;
 }
 
-static void scan_query(pq_query *q, const cpu_pq_kernels *kernels, const cpu_pq_chunk *chunk, float *least,
-                       uint8_t *bytes) {
+// terms: of each code beside its entries, or NULL.
+static void scan_query(pq_query *q, const cpu_pq_kernels *kernels, const cpu_pq_chunk *chunk, const float *terms,
+                       float *least, uint8_t *bytes) {
   const cpu_pq *pq = q->pq;
   uint32_t n = chunk->n;
   const cpu_collector *collector = &q->scan->collectors[q->number];
-  bool filters = kernels->filter && pq->nbits <= 8 && pq->m <= CPU_PQ_MAX_BYTES;
+  bool filters = kernels->filter && pq->nbits <= 8 && pq->m <= CPU_PQ_MAX_BYTES && !terms;
   size_t block_bytes = cpu_pq_chunk_bytes(pq, 1);
   for (uint32_t from = 0; from < n;) {
     float bound = load_bound(collector);
@@ -82,6 +86,7 @@ static void scan_query(pq_query *q, const cpu_pq_kernels *kernels, const cpu_pq_
     uint32_t held = n - from < CPU_PQ_BLOCK ? n - from : CPU_PQ_BLOCK;
     float sums[CPU_PQ_BLOCK], limit = (float)fmin(sum_limit(q, bound) * (1 + 4 * HALF_ULP), INFINITY);
     kernels->sums(pq, q->tables, (const uint8_t *)chunk->blocks + from / CPU_PQ_BLOCK * block_bytes, sums);
+    for (uint32_t i = 0; terms && i < held; i++) sums[i] += terms[from + i];
     // A NaN passes, and is looked at exactly.
     for (uint32_t i = 0; i < held; i++)
       if (!(sums[i] > limit)) find(q, location_of(chunk, from + i), sums[i]);
@@ -93,12 +98,31 @@ static void scan_query(pq_query *q, const cpu_pq_kernels *kernels, const cpu_pq_
 void cpu_pq_scan(const cpu_scan *scan, const cpu_pq *pq, const uint32_t *index, uint32_t first, uint32_t nq,
                  const cpu_pq_chunk *chunk, float *scratch) {
   cpu_pq_kernels kernels = cpu_pq_kernels_of(scan->kernels);
-  float *less = scratch + (size_t)pq->m * pq->stride, *least = less + pq->d;
+  uint32_t most = table_rows(pq);
+  size_t size = (size_t)pq->m * pq->stride;
+  float *compared = scratch + most * size, *least = compared + most * pq->d;
   uint8_t *bytes = (uint8_t *)(least + pq->m);
-  for (uint32_t i = 0; i < nq; i++) {
-    pq_query q = {.scan = scan, .pq = pq, .inner = scan->source.metric == CPU_INNER_PRODUCT, .tables = scratch};
-    q.number = index ? index[i] : (uint64_t)first + i;
-    begin_query(&q, &kernels, chunk->centroid, less);
-    scan_query(&q, &kernels, chunk, least, bytes);
+  bool inner = scan->source.metric == CPU_INNER_PRODUCT;
+  pq_query queries[CPU_PQ_ROWS];
+  for (uint32_t from = 0; from < nq; from += most) {
+    uint32_t rows = nq - from < most ? nq - from : most;
+    for (uint32_t i = 0; i < rows; i++) {
+      pq_query *q = &queries[i];
+      q->scan = scan, q->pq = pq, q->inner = inner, q->tables = scratch + i * size, q->count = 0;
+      q->number = index ? index[from + i] : (uint64_t)first + from + i;
+      begin_keys(q, chunk->centroid, compared + i * pq->d);
+    }
+    kernels.tables(pq, inner, rows, compared, scratch);
+    for (uint32_t i = 0; i < rows; i++) scan_query(&queries[i], &kernels, chunk, NULL, least, bytes);
   }
+}
+
+void cpu_table_scan(const cpu_scan *scan, const cpu_pq *pq, uint64_t number, const cpu_pq_chunk *chunk, float *tables,
+                    const float *terms, double base, double lost) {
+  cpu_pq_kernels kernels = cpu_pq_kernels_of(scan->kernels);
+  pq_query q = {.scan = scan, .pq = pq, .number = number, .inner = true, .tables = tables};
+  q.base = base, q.rest = lost;
+  // As cpu_pq_scan places them.
+  float *least = tables + (size_t)pq->m * pq->stride + pq->d;
+  scan_query(&q, &kernels, chunk, terms, least, (uint8_t *)(least + pq->m));
 }

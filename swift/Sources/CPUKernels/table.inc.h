@@ -8,6 +8,7 @@
 #include "pq.inc.h"
 #include "qr_kernels.inc.h"
 #include "tile.inc.h"
+#include "train.inc.h"
 #include "widen.inc.h"
 // In that order.
 #include "gemm.inc.h"
@@ -43,4 +44,5 @@ const cpu_kernels FN(cpu_table) = {
     .read_all = FN(read_all),
     .factor = &FN(cpu_factor_table),
     .pq = &FN(cpu_pq_table),
+    .train = &FN(cpu_train_table),
 };

@@ -74,6 +74,19 @@ public func listsAdd(
   }
 }
 
+@_cdecl("mf_lists_map")
+public func listsMap(
+  _ handle: UInt32, _ map: UInt32, _ sizes: UnsafePointer<Double>?, _ rowsAt: UnsafePointer<Double>?,
+  _ idsAt: UnsafePointer<Double>?, _ call: Call
+) -> Int32 {
+  call.run("map lists") {
+    let store = try HandleTable.shared.find(handle, CodeLists.self)
+    let map = try HandleTable.shared.find(map, FileMap.self)
+    guard let sizes, let rowsAt, let idsAt else { return }
+    try store.lock.writing { try store.take(map, sizes, rowsAt, idsAt) }
+  }
+}
+
 @_cdecl("mf_lists_append")
 public func listsAppend(_ handle: UInt32, _ other: UInt32, _ addId: Double, _ call: Call) -> Int32 {
   call.run("append") {
@@ -93,7 +106,7 @@ public func listsAppend(_ handle: UInt32, _ other: UInt32, _ addId: Double, _ ca
 public func listsSizes(_ handle: UInt32, _ sizes: UnsafeMutablePointer<Double>, _ call: Call) -> Int32 {
   call.run("get sizes") {
     let store = try HandleTable.shared.find(handle, CodeLists.self)
-    store.lock.reading { for list in store.lists.indices { sizes[list] = Double(store.lists[list].count) } }
+    try store.reading { for list in store.lists.indices { sizes[list] = Double(store.lists[list].count) } }
   }
 }
 
@@ -105,7 +118,7 @@ public func listsGet(
   call.run("get a list") {
     let store = try HandleTable.shared.find(handle, CodeLists.self)
     let n = try count(n, "n")
-    try store.lock.reading {
+    try store.reading {
       guard Int(list) < store.lists.count else { throw Failure.value("list \(list) is not among \(store.lists.count)") }
       let held = store.lists[Int(list)]
       guard held.count == n else { throw Failure.value("list \(list) holds \(held.count) rows, not \(n)") }
@@ -123,7 +136,41 @@ public func listsLocate(
     let store = try HandleTable.shared.find(handle, CodeLists.self)
     let n = try count(n, "n")
     guard n > 0, let ids, let locations else { return }
-    store.lock.reading { store.locate(ids, n, locations) }
+    try store.reading { try store.locate(ids, n, locations) }
+  }
+}
+
+@_cdecl("mf_lists_keep_map")
+public func listsKeepMap(_ handle: UInt32, _ kind: UInt32, _ call: Call) -> Int32 {
+  call.run("set the direct map") {
+    let store = try HandleTable.shared.find(handle, CodeLists.self)
+    guard let kind = MapKind(rawValue: kind) else { throw Failure.value("there is no direct map of type \(kind)") }
+    store.lock.writing { store.keepMap(kind) }
+  }
+}
+
+@_cdecl("mf_lists_update")
+public func listsUpdate(
+  _ handle: UInt32, _ n: Double, _ ids: UnsafePointer<Int64>?, _ codes: UnsafePointer<UInt8>?,
+  _ lists: UnsafePointer<Int64>?, _ call: Call
+) -> Int32 {
+  call.run("update") {
+    let store = try HandleTable.shared.find(handle, CodeLists.self)
+    let n = try count(n, "n")
+    guard n > 0, let ids, let codes, let lists else { return }
+    try store.lock.writing { try store.update(ids, codes, lists, n) }
+  }
+}
+
+@_cdecl("mf_lists_ids")
+public func listsIds(
+  _ handle: UInt32, _ n: Double, _ locations: UnsafePointer<Int64>?, _ ids: UnsafeMutablePointer<Int64>?, _ call: Call
+) -> Int32 {
+  call.run("get ids") {
+    let store = try HandleTable.shared.find(handle, CodeLists.self)
+    let n = try count(n, "n")
+    guard n > 0, let locations, let ids else { return }
+    try store.reading { for i in 0..<n { ids[i] = try store.id(locations[i]) } }
   }
 }
 
@@ -135,7 +182,7 @@ public func listsGather(
     let store = try HandleTable.shared.find(handle, CodeLists.self)
     let n = try count(n, "n")
     guard n > 0, let locations, let x else { return }
-    try store.lock.reading {
+    try store.reading {
       for i in 0..<n { try store.decode(locations[i], x + i * store.codec.d) }
     }
   }
@@ -148,7 +195,7 @@ public func listsRemove(_ handle: UInt32, _ selector: UInt32, _ removed: UnsafeM
   call.run("remove") {
     let store = try HandleTable.shared.find(handle, CodeLists.self)
     let selector = try HandleTable.shared.find(selector, Selector.self)
-    removed.pointee = store.lock.writing { Double(store.remove(selector)) }
+    removed.pointee = try store.lock.writing { Double(try store.remove(selector)) }
   }
 }
 
@@ -169,7 +216,7 @@ public func listsSearch(
     let store = try HandleTable.shared.find(raw.pointee.object, CodeLists.self)
     let request = try Request(raw, ranged: false)
     guard request.nq > 0, let queries, let probes, let distances, let labels else { return }
-    try store.lock.reading {
+    try store.reading {
       let scan = try store.scan(request, queries, call)
       try scan.run(probes, Int(raw.pointee.nprobe), finish: { $0.finish($1, distances, labels) })
     }
@@ -187,7 +234,7 @@ public func listsRangeSearch(
     let found = RangeResult()
     lims[0] = 0
     if request.nq > 0, let queries, let probes {
-      try store.lock.reading {
+      try store.reading {
         let scan = try store.scan(request, queries, call)
         try scan.run(probes, Int(raw.pointee.nprobe), after: { try $0.collect(found, lims) })
       }

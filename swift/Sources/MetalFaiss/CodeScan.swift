@@ -36,6 +36,10 @@ struct CodeScan {
     guard request.metric == MF_L2.rawValue || request.metric == MF_INNER_PRODUCT.rawValue else {
       throw Failure.value("codes are compared by L2 or inner product only")
     }
+    try codec.rabitq?.check(request)
+    guard codec.plain.pointee.kind != MF_CODEC_BINARY.rawValue else {
+      throw Failure.value("codes of bits are compared by how many differ")
+    }
     self.codec = codec
     self.nlist = nlist
     self.rowsOf = rowsOf
@@ -58,7 +62,7 @@ struct CodeScan {
       itemQueries: itemQueries)
     try lists.check()
     if codec.isInBlocks {
-      let blocks = BlockScan(self, probes, nprobe, nlist)
+      let blocks = BlockScan(self, lists)
       return try blocks.run(finish: finish, after: after)
     }
     try lists.run(scan, finish: finish, after: after)
@@ -74,13 +78,15 @@ struct CodeScan {
   private func scan(_ item: ListScan.Item, _ order: UnsafePointer<UInt32>, _ variant: UInt32, _ workspace: Workspace)
     throws
   {
+    if try scanAdditive(item, order, workspace) { return }
     if try scanProduct(item, order, workspace) { return }
+    if try scanRaBitQ(item, order, workspace) { return }
     let d = codec.d
     let rows = rowsOf(item.list)
     let centroid = centroids.map { $0 + item.list * d }
     let few = item.queries.count <= Self.directQueries
     // Scalar codes are decoded in registers where few queries meet them.
-    let inPlace = few && codec.product == nil
+    let inPlace = few && codec.isScalar
     let block = inPlace ? item.rows.count : blockRows(few: few)
     let decoded = try inPlace ? nil : workspace.decoded(block * d)
     let tiles = few ? nil : Tiles(search, item.queries.count, order, variant, workspace)

@@ -7,14 +7,19 @@ final class Codec {
   let codeSize: Int
   /// What kernels see of it.
   let plain: UnsafePointer<cpu_codec>
+  /// Of additive codecs.
+  let additive: AdditiveCodec?
   /// Of product codecs.
   let product: ProductCodec?
+  /// Of codecs of signs.
+  let rabitq: RaBitQCodec?
   private var numbers = Memory<Float>()
 
   init(_ raw: mf_codec, _ trained: UnsafePointer<Float>?) throws {
     guard raw.d >= 1, raw.d <= 1 << 20 else { throw Failure.value("d must be 1 to 1,048,576, not \(raw.d)") }
     d = Int(raw.d)
     let count = try count(raw.trained, "trained")
+    additive = nil
     var made = cpu_codec()
     made.kind = raw.kind
     made.d = raw.d
@@ -24,6 +29,7 @@ final class Codec {
       guard bits > 0 else { throw Failure.value("there is no scalar type \(raw.type)") }
       codeSize = (d * bits + 7) / 8
       product = nil
+      rabitq = nil
       try numbers.reserve(4 * d, used: 0)
       try Self.fill(numbers.start, d, raw.type, trained, count)
       made.scalar = cpu_scalar(
@@ -33,6 +39,7 @@ final class Codec {
       let quantizer = try ProductCodec(raw, trained, count)
       codeSize = quantizer.codeSize
       product = quantizer
+      rabitq = nil
       made.product = quantizer.plain
       switch raw.type {
       case MF_LAYOUT_ROWS.rawValue: break
@@ -41,13 +48,43 @@ final class Codec {
         made.layout = cpu_fast_layout(parts: raw.m, extra: 0)
       default: throw Failure.value("there is no layout \(raw.type) of codes")
       }
+    case MF_CODEC_RABITQ.rawValue, MF_CODEC_SIGNS.rawValue:
+      let quantizer = try RaBitQCodec(raw, trained, count)
+      codeSize = quantizer.codeSize
+      product = nil
+      rabitq = quantizer
+      made.rabitq = quantizer.plain
+    case MF_CODEC_BINARY.rawValue:
+      codeSize = (d + 7) / 8
+      product = nil
+      rabitq = nil
     default: throw Failure.value("there is no codec of kind \(raw.kind)")
     }
     made.code_size = codeSize
+    plain = Self.hold(made)
+  }
+
+  init(_ additive: AdditiveCodec) {
+    self.additive = additive
+    product = nil
+    rabitq = nil
+    (d, codeSize) = (Int(additive.plain.pointee.d), additive.codeSize)
+    var made = cpu_codec()
+    made.kind = CPU_CODEC_ADDITIVE.rawValue
+    made.d = UInt32(d)
+    made.code_size = codeSize
+    made.additive = additive.plain
+    plain = Self.hold(made)
+  }
+
+  private static func hold(_ made: cpu_codec) -> UnsafePointer<cpu_codec> {
     let held = UnsafeMutablePointer<cpu_codec>.allocate(capacity: 1)
     held.initialize(to: made)
-    plain = UnsafePointer(held)
+    return UnsafePointer(held)
   }
+
+  /// Whether codes are decoded in registers.
+  var isScalar: Bool { plain.pointee.kind == MF_CODEC_SCALAR.rawValue }
 
   deinit {
     plain.deallocate()
@@ -157,11 +194,17 @@ final class Codec {
   /// Rows that one item of a loop takes.
   private var step: Int { max(1, (1 << 16) / d) }
 
-  func encodeAll(_ x: UnsafePointer<Float>, _ n: Int, _ codes: UnsafeMutablePointer<UInt8>) throws {
+  func encodeAll(
+    _ x: UnsafePointer<Float>, about: UnsafePointer<Float>? = nil, _ n: Int, _ codes: UnsafeMutablePointer<UInt8>,
+    _ call: Call
+  ) throws {
     let engine = Engine.shared
     if let at = firstRefused(x, n * d, allowNaN: false, kernels: engine.kernels) {
       throw refusal(x, at, d: d, what: "row")
     }
+    if let rabitq { return try rabitq.encodeAll(x, about: about, n, codes) }
+    guard about == nil else { throw Failure.value("codes of this kind are about nothing") }
+    if let additive { return try additive.encode(x, n, codes, call) }
     engine.pool.forEach((n + step - 1) / step, parallel: n * d > 50_000) { item, _ in
       let from = item * step
       cpu_codec_encode(
@@ -195,7 +238,20 @@ public func codecEncode(
     let codec = try HandleTable.shared.find(handle, Codec.self)
     let n = try count(n, "n")
     guard n > 0, let x, let codes else { return }
-    try codec.encodeAll(x, n, codes)
+    try codec.encodeAll(x, n, codes, call)
+  }
+}
+
+@_cdecl("mf_codec_encode_about")
+public func codecEncodeAbout(
+  _ handle: UInt32, _ n: Double, _ x: UnsafePointer<Float>?, _ about: UnsafePointer<Float>?,
+  _ codes: UnsafeMutablePointer<UInt8>?, _ call: Call
+) -> Int32 {
+  call.run("add") {
+    let codec = try HandleTable.shared.find(handle, Codec.self)
+    let n = try count(n, "n")
+    guard n > 0, let x, let codes else { return }
+    try codec.encodeAll(x, about: about, n, codes, call)
   }
 }
 

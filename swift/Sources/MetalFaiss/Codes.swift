@@ -2,11 +2,12 @@ import CMetalFaiss
 import CPUKernels
 
 /// Codes in order of arrival.
-final class Codes {
+final class Codes: Mappable {
   let codec: Codec
   let lock = ReadWriteLock()
   private(set) var count = 0
   private(set) var bytes = Memory<UInt8>()
+  private(set) var map: FileMap?
 
   init(_ codec: Codec) { self.codec = codec }
 
@@ -16,6 +17,7 @@ final class Codes {
 
   func add(_ codes: UnsafePointer<UInt8>, _ n: Int) throws {
     guard n <= Int.max / size - count else { throw Failure.memory(Int.max) }
+    try own()
     try bytes.grow(codec.storedBytes(count + n), used: codec.storedBytes(count))
     codec.put(bytes.start, count, codes, n)
     count += n
@@ -23,9 +25,22 @@ final class Codes {
 
   func append(_ other: Codes) throws {
     guard other.count <= Int.max / size - count else { throw Failure.memory(Int.max) }
+    try own()
     try bytes.grow(codec.storedBytes(count + other.count), used: codec.storedBytes(count))
     codec.copy(bytes.start, count, from: other.bytes.start, other.count)
+    try other.map?.check()
     count += other.count
+  }
+
+  /// Writes a code over another.
+  func replace(_ row: Int, _ code: UnsafePointer<UInt8>) throws {
+    try own()
+    codec.put(bytes.start, row, code, 1)
+  }
+
+  func copy(_ start: Int, _ n: Int, _ codes: UnsafeMutablePointer<UInt8>?) throws {
+    guard start + n <= count else { throw Failure.value("codes \(start) to \(start + n) are not all among \(count)") }
+    if n > 0, let codes { codec.get(bytes.start, start, n, codes) }
   }
 
   func decode(_ row: Int64, _ x: UnsafeMutablePointer<Float>) throws {
@@ -33,7 +48,8 @@ final class Codes {
     codec.decode(bytes.start, at: Int(row), plus: nil, x)
   }
 
-  func remove(_ selector: Selector) -> Int {
+  func remove(_ selector: Selector) throws -> Int {
+    try own()
     var kept = 0
     withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 4096) { gone in
       for start in stride(from: 0, to: count, by: 4096) {
@@ -54,8 +70,28 @@ final class Codes {
     return count - kept
   }
 
+  /// Takes codes from a file, unseen, into a store that has none.
+  func take(_ map: FileMap, at offset: Double, _ n: Int) throws {
+    guard count == 0 else { throw Failure.value("there are codes already") }
+    let (all, overflow) = n.multipliedReportingOverflow(by: size)
+    let start = try map.elements(UInt8.self, at: offset, count: overflow ? Int.max : all, "bytes of codes")
+    clear()
+    bytes = Memory(borrowed: start)
+    self.map = map
+    count = n
+  }
+
+  /// Copies codes that are in a file, before they change.
+  private func own() throws {
+    guard let map else { return }
+    try bytes.own(codec.storedBytes(count))
+    try map.check()
+    self.map = nil
+  }
+
   func clear() {
     bytes.release()
+    map = nil
     count = 0
   }
 
@@ -71,7 +107,7 @@ final class Codes {
       // Enough items for all threads, though the store be small.
       let parts = 4 * Engine.shared.pool.threads
       var (itemRows, itemQueries) = (max(512, min(4096, count / parts)), 1024)
-      if codec.product != nil, request.nq >= parts {
+      if !codec.isScalar, request.nq >= parts {
         // A query's tables are made once an item.
         (itemRows, itemQueries) = (1 << 15, max(1, min(1024, request.nq / parts)))
       }
@@ -98,6 +134,16 @@ public func codesAdd(_ handle: UInt32, _ n: Double, _ codes: UnsafePointer<UInt8
   }
 }
 
+@_cdecl("mf_codes_map")
+public func codesMap(_ handle: UInt32, _ map: UInt32, _ offset: Double, _ n: Double, _ call: Call) -> Int32 {
+  call.run("map codes") {
+    let store = try HandleTable.shared.find(handle, Codes.self)
+    let map = try HandleTable.shared.find(map, FileMap.self)
+    let n = try count(n, "n")
+    try store.lock.writing { try store.take(map, at: offset, n) }
+  }
+}
+
 @_cdecl("mf_codes_append")
 public func codesAppend(_ handle: UInt32, _ other: UInt32, _ call: Call) -> Int32 {
   call.run("append") {
@@ -105,7 +151,7 @@ public func codesAppend(_ handle: UInt32, _ other: UInt32, _ call: Call) -> Int3
     let other = try HandleTable.shared.find(other, Codes.self)
     try store.codec.check(other.codec)
     guard store !== other else { throw Failure.value("a store cannot be appended to itself") }
-    try store.lock.writing { try other.lock.reading { try store.append(other) } }
+    try store.lock.writing { try other.reading { try store.append(other) } }
   }
 }
 
@@ -117,12 +163,7 @@ public func codesGet(
     let store = try HandleTable.shared.find(handle, Codes.self)
     let start = try count(start, "start")
     let n = try count(n, "n")
-    try store.lock.reading {
-      guard start + n <= store.count else {
-        throw Failure.value("codes \(start) to \(start + n) are not all among \(store.count)")
-      }
-      if n > 0, let codes { store.codec.get(store.bytes.start, start, n, codes) }
-    }
+    try store.reading { try store.copy(start, n, codes) }
   }
 }
 
@@ -133,7 +174,7 @@ public func codesGather(
   call.run("get rows") {
     let store = try HandleTable.shared.find(handle, Codes.self)
     let n = try count(n, "n")
-    try store.lock.reading {
+    try store.reading {
       guard n > 0, let rows, let x else { return }
       for i in 0..<n { try store.decode(rows[i], x + i * store.codec.d) }
     }
@@ -147,7 +188,7 @@ public func codesRemove(_ handle: UInt32, _ selector: UInt32, _ removed: UnsafeM
   call.run("remove") {
     let store = try HandleTable.shared.find(handle, Codes.self)
     let selector = try HandleTable.shared.find(selector, Selector.self)
-    removed.pointee = store.lock.writing { Double(store.remove(selector)) }
+    removed.pointee = try store.lock.writing { Double(try store.remove(selector)) }
   }
 }
 
@@ -168,7 +209,7 @@ public func codesSearch(
     let store = try HandleTable.shared.find(raw.pointee.object, Codes.self)
     let request = try Request(raw, ranged: false)
     guard request.nq > 0, let queries, let distances, let labels else { return }
-    try store.lock.reading {
+    try store.reading {
       try store.search(request, queries, call, finish: { $0.finish($1, distances, labels) })
     }
   }
@@ -185,7 +226,7 @@ public func codesRangeSearch(
     let found = RangeResult()
     lims[0] = 0
     if request.nq > 0, let queries {
-      try store.lock.reading { try store.search(request, queries, call, after: { try $0.collect(found, lims) }) }
+      try store.reading { try store.search(request, queries, call, after: { try $0.collect(found, lims) }) }
     }
     result.pointee = try HandleTable.shared.insert(found)
   }

@@ -2,11 +2,13 @@ import CMetalFaiss
 import CPUKernels
 
 /// Rows in order of arrival.
-final class Flat {
+final class Flat: Mappable {
   let d: Int
   let lock = ReadWriteLock()
   private(set) var count = 0
   private(set) var rows = Memory<Float>()
+  private(set) var map: FileMap?
+  private let measuring = Mutex()
   /// Sums of what was ever added: any centre is right, this one keeps products small.
   private var sums: [Double]
   private var squares = 0.0
@@ -27,6 +29,7 @@ final class Flat {
       throw Failure.memory(Int.max)
     }
     let engine = Engine.shared
+    try own()
     try rows.grow((count + n) * d, used: count * d)
     let target = rows.start + count * d
     let items = (n + copied - 1) / copied
@@ -64,20 +67,25 @@ final class Flat {
   }
 
   /// Writes a row over another one.
-  func replace(_ row: Int, _ x: UnsafePointer<Float>) {
+  func replace(_ row: Int, _ x: UnsafePointer<Float>) throws {
+    try own()
     (rows.start + row * d).update(from: x, count: d)
   }
 
   func append(_ other: Flat) throws {
+    try own()
     try rows.grow((count + other.count) * d, used: count * d)
     (rows.start + count * d).update(from: other.rows.start, count: other.count * d)
+    other.measure()
+    try other.map?.check()
     for j in 0..<d { sums[j] += other.sums[j] }
     squares += other.squares
     summed += other.summed
     count += other.count
   }
 
-  func remove(_ selector: Selector) -> Int {
+  func remove(_ selector: Selector) throws -> Int {
+    try own()
     var kept = 0
     withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 4096) { gone in
       for start in stride(from: 0, to: count, by: 4096) {
@@ -100,14 +108,53 @@ final class Flat {
 
   func clear() {
     rows.release()
+    map = nil
     count = 0
     sums = [Double](repeating: 0, count: d)
     squares = 0
     summed = 0
   }
 
+  /// Takes rows from a file, unseen, into a store that has none.
+  func take(_ map: FileMap, at offset: Double, _ n: Int) throws {
+    guard count == 0 else { throw Failure.value("there are rows already") }
+    let (numbers, overflow) = n.multipliedReportingOverflow(by: d)
+    let start = try map.elements(Float.self, at: offset, count: overflow ? Int.max / 8 : numbers, "numbers")
+    clear()
+    rows = Memory(borrowed: start)
+    self.map = map
+    count = n
+  }
+
+  /// Copies rows that are in a file, before they change.
+  private func own() throws {
+    guard let map else { return }
+    measure()
+    try rows.own(count * d)
+    try map.check()
+    self.map = nil
+  }
+
+  /// Sums of some rows of a file stand for those of all, which nobody has read.
+  private func measure() {
+    if map == nil { return }
+    measuring.acquire()
+    defer { measuring.release() }
+    if summed > 0 { return }
+    let kernels = Engine.shared.kernels
+    for i in 0..<min(count, 1024) {
+      let row = rows.start + i * count / min(count, 1024) * d
+      if firstRefused(row, d, allowNaN: false, kernels: kernels) != nil { continue }
+      sums.withUnsafeMutableBufferPointer { sums in
+        kernels.pointee.accumulate(row, 1, UInt32(d), sums.baseAddress!, &squares)
+      }
+      summed += 1
+    }
+  }
+
   /// Whether rows are too far from the origin to be multiplied as they are.
   var isFarAway: Bool {
+    measure()
     guard summed > 0 else { return false }
     let middle = sums.reduce(0) { $0 + ($1 / Double(summed)) * ($1 / Double(summed)) }
     return isFar(middle, spread: squares / Double(summed) - middle)
@@ -115,6 +162,7 @@ final class Flat {
 
   /// A point that makes rows short when it is taken from them.
   func center(_ metric: UInt32) -> [Float] {
+    measure()
     guard summed > 0 else { return [Float](repeating: 0, count: d) }
     // Cosine compares unit rows.
     let length = metric == MF_COSINE.rawValue ? (squares / Double(summed)).squareRoot() : 1
@@ -146,6 +194,16 @@ public func flatAdd(_ handle: UInt32, _ n: Double, _ x: UnsafePointer<Float>?, _
   }
 }
 
+@_cdecl("mf_flat_map")
+public func flatMap(_ handle: UInt32, _ map: UInt32, _ offset: Double, _ n: Double, _ call: Call) -> Int32 {
+  call.run("map rows") {
+    let flat = try HandleTable.shared.find(handle, Flat.self)
+    let map = try HandleTable.shared.find(map, FileMap.self)
+    let n = try count(n, "n")
+    try flat.lock.writing { try flat.take(map, at: offset, n) }
+  }
+}
+
 @_cdecl("mf_flat_append")
 public func flatAppend(_ handle: UInt32, _ other: UInt32, _ call: Call) -> Int32 {
   call.run("append") {
@@ -153,7 +211,7 @@ public func flatAppend(_ handle: UInt32, _ other: UInt32, _ call: Call) -> Int32
     let other = try HandleTable.shared.find(other, Flat.self)
     guard flat.d == other.d else { throw Failure.shape("rows of \(other.d) do not fit rows of \(flat.d)") }
     guard flat !== other else { throw Failure.value("a store cannot be appended to itself") }
-    try flat.lock.writing { try other.lock.reading { try flat.append(other) } }
+    try flat.lock.writing { try other.reading { try flat.append(other) } }
   }
 }
 
@@ -165,7 +223,7 @@ public func flatGet(_ handle: UInt32, _ start: Double, _ n: Double, _ x: UnsafeM
     let flat = try HandleTable.shared.find(handle, Flat.self)
     let start = try count(start, "start")
     let n = try count(n, "n")
-    try flat.lock.reading {
+    try flat.reading {
       guard start + n <= flat.count else {
         throw Failure.value("rows \(start) to \(start + n) are not all among \(flat.count)")
       }
@@ -181,7 +239,7 @@ public func flatGather(
   call.run("get rows") {
     let flat = try HandleTable.shared.find(handle, Flat.self)
     let n = try count(n, "n")
-    try flat.lock.reading {
+    try flat.reading {
       guard n > 0, let rows, let x else { return }
       for i in 0..<n where rows[i] < 0 || rows[i] >= Int64(flat.count) {
         throw Failure.value("row \(rows[i]) is not among \(flat.count)")
@@ -198,7 +256,7 @@ public func flatRemove(_ handle: UInt32, _ selector: UInt32, _ removed: UnsafeMu
   call.run("remove") {
     let flat = try HandleTable.shared.find(handle, Flat.self)
     let selector = try HandleTable.shared.find(selector, Selector.self)
-    removed.pointee = flat.lock.writing { Double(flat.remove(selector)) }
+    removed.pointee = try flat.lock.writing { Double(try flat.remove(selector)) }
   }
 }
 
@@ -219,7 +277,7 @@ public func flatSearch(
     let flat = try HandleTable.shared.find(raw.pointee.object, Flat.self)
     let request = try Request(raw, ranged: false)
     guard request.nq > 0, let queries, let distances, let labels else { return }
-    try flat.lock.reading {
+    try flat.reading {
       let scan = try FlatScan(flat, request, queries, call)
       try scan.run { search, finished in
         if !finished { search.finishAll(distances, labels) }
@@ -241,7 +299,7 @@ public func flatRangeSearch(
     let found = RangeResult()
     lims[0] = 0
     if request.nq > 0, let queries {
-      try flat.lock.reading {
+      try flat.reading {
         try FlatScan(flat, request, queries, call).run { search, _ in try search.collect(found, lims) }
       }
     }

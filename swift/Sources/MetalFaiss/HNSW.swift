@@ -3,15 +3,21 @@ import CPUKernels
 
 /// Rows, and a graph over them: a node is a row's position. Nodes that go take their links with them, and
 /// those after them move down.
-final class HNSW {
-  let flat: Flat
+final class HNSW: Mappable {
+  let rows: GraphRows
   let m: Int
+  /// Links of a node on the ground.
+  let width: Int
+  /// Where searches start.
+  let start: GraphStart
   let metric: UInt32
   let argument: Float
   let lock = ReadWriteLock()
   /// Nodes in the graph; rows may lie ready for more.
-  private(set) var count = 0
-  private(set) var entry = CPU_NO_NODE
+  var count = 0
+  var entry = CPU_NO_NODE
+  /// The graph, where it is in a file with its rows: searched there, and copied before it changes.
+  var file: HNSWFile?
   private var ground = Memory<UInt32>()
   private var upper = Memory<UInt32>()
   private var blocks = Memory<UInt32>()
@@ -19,9 +25,11 @@ final class HNSW {
   private var usedBlocks = 0
   private let shelf = WalkerShelf()
 
-  init(d: Int, m: Int, metric: UInt32, argument: Float) {
-    flat = Flat(d: d)
+  init(_ rows: GraphRows, m: Int, width: Int, start: GraphStart, metric: UInt32, argument: Float) {
+    self.rows = rows
     self.m = m
+    self.width = width
+    self.start = start
     self.metric = metric
     self.argument = argument
   }
@@ -38,10 +46,12 @@ final class HNSW {
   var allowsNaN: Bool { metric == MF_NAN_EUCLIDEAN.rawValue }
 
   var graph: cpu_graph {
-    cpu_graph(
-      kernels: Engine.shared.kernels, rows: flat.rows.start, d: UInt32(flat.d), metric: metric, metric_arg: argument,
-      m: UInt32(m), count: UInt32(count), entry: entry, ground: ground.start, upper: upper.start,
-      blocks: blocks.start, levels: levels.start)
+    var graph = cpu_graph(
+      kernels: Engine.shared.kernels, rows: nil, codes: nil, codec: nil, d: UInt32(rows.d), metric: metric,
+      metric_arg: argument, m: UInt32(m), width: UInt32(width), count: UInt32(count), entry: entry,
+      ground: ground.start, upper: upper.start, blocks: blocks.start, levels: levels.start, file: file?.place)
+    rows.place(in: &graph)
+    return graph
   }
 
   /// Runs body(item, walker) for every item; memory that a walker lacked is an error.
@@ -58,7 +68,7 @@ final class HNSW {
     guard count + more < 1 << 31 else { throw Failure.value("a graph of more than 2^31 - 1 nodes is too large") }
     let above = (0..<more).reduce(0) { $0 + Int(newLevels[$1]) }
     guard usedBlocks + above < Int(UInt32.max) else { throw Failure.value("the graph has too many levels") }
-    try ground.grow((count + more) * 2 * m, used: count * 2 * m)
+    try ground.grow((count + more) * width, used: count * width)
     try upper.grow((usedBlocks + above) * m, used: usedBlocks * m)
     try blocks.grow(count + more, used: count)
     try levels.grow(count + more, used: count)
@@ -71,17 +81,33 @@ final class HNSW {
       levels.start[count + i] = newLevels[i]
       usedBlocks += Int(newLevels[i])
     }
-    (ground.start + count * 2 * m).update(repeating: CPU_NO_NODE, count: more * 2 * m)
+    (ground.start + count * width).update(repeating: CPU_NO_NODE, count: more * width)
     let above = (0..<more).reduce(0) { $0 + Int(newLevels[$1]) }
     (upper.start + (usedBlocks - above) * m).update(repeating: CPU_NO_NODE, count: above * m)
     count += more
   }
 
-  func add(_ x: UnsafePointer<Float>, _ n: Int, _ newLevels: UnsafePointer<UInt8>, ef: Int) throws -> Walked {
-    guard flat.count == count else { throw Failure.value("rows are waiting for their graph") }
+  /// Forgets the graph: all rows are nodes on the ground without links.
+  func renew() throws {
+    release()
+    file = nil
+    count = 0
+    usedBlocks = 0
+    entry = CPU_NO_NODE
+    let levels = [UInt8](repeating: 0, count: rows.count)
+    try reserve(rows.count, levels)
+    appendNodes(rows.count, levels)
+  }
+
+  /// Where walks start from now on.
+  func enter(at node: UInt32) { entry = node }
+
+  func add(_ x: UnsafeRawPointer, _ n: Int, _ newLevels: UnsafePointer<UInt8>, ef: Int) throws -> Walked {
+    guard rows.count == count else { throw Failure.value("rows are waiting for their graph") }
+    try own()
     try reserve(n, newLevels)
     let first = count
-    try flat.add(x, n, allowNaN: allowsNaN)
+    try rows.add(x, n, allowNaN: allowsNaN)
     appendNodes(n, newLevels)
     return try insert((first..<first + n).map { UInt32($0) }, ef: ef)
   }
@@ -100,16 +126,16 @@ final class HNSW {
   }
 
   private func plan(_ mates: [UInt32], ef: Int) throws -> Walked {
-    var rows = [Int](repeating: 0, count: mates.count + 1)
-    for (i, node) in mates.enumerated() { rows[i + 1] = rows[i] + Int(levels.start[Int(node)]) + 1 }
-    var links = [UInt32](repeating: CPU_NO_NODE, count: rows[mates.count] * m)
+    var starts = [Int](repeating: 0, count: mates.count + 1)
+    for (i, node) in mates.enumerated() { starts[i + 1] = starts[i] + Int(levels.start[Int(node)]) + 1 }
+    var links = [UInt32](repeating: CPU_NO_NODE, count: starts[mates.count] * m)
     let graph = self.graph
     let (efOfPlan, size) = (UInt32(min(ef, count)), m)
     var done = try links.withUnsafeMutableBufferPointer { links in
       try walk(mates.count) { at, walker in
         withUnsafePointer(to: graph) { graph in
           cpu_hnsw_plan(
-            walker, graph, mates, UInt32(mates.count), UInt32(at), efOfPlan, links.baseAddress! + rows[at] * size)
+            walker, graph, mates, UInt32(mates.count), UInt32(at), efOfPlan, links.baseAddress! + starts[at] * size)
         }
       }
     }
@@ -117,8 +143,8 @@ final class HNSW {
     var back: [BackLink] = []
     back.reserveCapacity(links.count)
     for (at, node) in mates.enumerated() {
-      for level in 0..<rows[at + 1] - rows[at] {
-        let row = links[(rows[at] + level) * m..<(rows[at] + level + 1) * m]
+      for level in 0..<starts[at + 1] - starts[at] {
+        let row = links[(starts[at] + level) * m..<(starts[at] + level + 1) * m]
         let to = withUnsafePointer(to: graph) { cpu_links($0, node, UInt32(level))! }
         for (i, other) in row.enumerated() {
           to[i] = other
@@ -128,12 +154,12 @@ final class HNSW {
       }
     }
     back.sort()
-    var starts: [Int] = []
-    for i in back.indices where i == 0 || back[i].high != back[i - 1].high { starts.append(i) }
+    var groups: [Int] = []
+    for i in back.indices where i == 0 || back[i].high != back[i - 1].high { groups.append(i) }
     let sources = back.map(\.low)
     done.add(
-      try walk(starts.count) { at, walker in
-        let (from, to) = (starts[at], at + 1 < starts.count ? starts[at + 1] : back.count)
+      try walk(groups.count) { at, walker in
+        let (from, to) = (groups[at], at + 1 < groups.count ? groups[at + 1] : back.count)
         let key = back[from].high
         withUnsafePointer(to: graph) { graph in
           sources.withUnsafeBufferPointer {
@@ -167,6 +193,7 @@ final class HNSW {
   }
 
   func remove(_ selector: Selector) throws -> Int {
+    try own()
     var dead = [UInt64](repeating: 0, count: (count + 63) / 64)
     let gone = selector.select(ids: nil, count: count, into: &dead)
     if gone == 0 { return 0 }
@@ -176,7 +203,7 @@ final class HNSW {
     }
     _ = try unlink(dead, gone)
     compact(dead)
-    return flat.remove(selector)
+    return try rows.remove(selector)
   }
 
   /// Moves nodes down over the dead ones, and renames them in all links.
@@ -195,7 +222,7 @@ final class HNSW {
       func move(_ from: UnsafePointer<UInt32>, _ to: UnsafeMutablePointer<UInt32>, _ links: Int) {
         for i in 0..<links { to[i] = from[i] == CPU_NO_NODE ? CPU_NO_NODE : names[Int(from[i])] }
       }
-      move(graph.ground + node * 2 * m, graph.ground + to * 2 * m, 2 * m)
+      move(graph.ground + node * width, graph.ground + to * width, width)
       // Blocks lie in the order of their nodes.
       move(graph.upper + Int(blocks.start[node]) * m, graph.upper + block * m, above * m)
       blocks.start[to] = UInt32(block)
@@ -208,7 +235,8 @@ final class HNSW {
   }
 
   /// Gives nodes other rows, and the links that go with them; their levels stay.
-  func update(_ nodes: UnsafePointer<Int64>, _ n: Int, _ x: UnsafePointer<Float>, ef: Int) throws -> Walked {
+  func update(_ nodes: UnsafePointer<Int64>, _ n: Int, _ x: UnsafeRawPointer, ef: Int) throws -> Walked {
+    try own()
     var dead = [UInt64](repeating: 0, count: (count + 63) / 64)
     for i in 0..<n {
       guard nodes[i] >= 0, nodes[i] < Int64(count) else { throw Failure.value("row \(nodes[i]) is not among \(count)") }
@@ -216,15 +244,13 @@ final class HNSW {
       guard dead[word] & bit == 0 else { throw Failure.value("row \(nodes[i]) is updated twice") }
       dead[word] |= bit
     }
-    if let at = firstRefused(x, n * flat.d, allowNaN: allowsNaN, kernels: Engine.shared.kernels) {
-      throw refusal(x, at, d: flat.d, what: "row")
-    }
+    try rows.check(x, n, allowNaN: allowsNaN)
     var done = try unlink(dead, n)
     let changed = (0..<n).map { UInt32(nodes[$0]) }
     for (i, node) in changed.enumerated() {
       let row = Int(node)
-      flat.replace(row, x + i * flat.d)
-      (ground.start + row * 2 * m).update(repeating: CPU_NO_NODE, count: 2 * m)
+      try rows.replace(row, x, i)
+      (ground.start + row * width).update(repeating: CPU_NO_NODE, count: width)
       (upper.start + Int(blocks.start[row]) * m).update(repeating: CPU_NO_NODE, count: Int(levels.start[row]) * m)
     }
     done.add(try insert(changed, ef: ef))
@@ -232,24 +258,26 @@ final class HNSW {
   }
 
   func clear() {
-    flat.clear()
+    rows.clear()
     release()
+    file = nil
     count = 0
     usedBlocks = 0
     entry = CPU_NO_NODE
   }
 
   /// Bytes of nodes and links as files have them: 2m on the ground, m on each level above, padded.
-  var words: Int { count * 2 * m + usedBlocks * m }
+  var words: Int { file?.words ?? count * width + usedBlocks * m }
 
-  func copyGraph(_ toLevels: UnsafeMutablePointer<UInt8>, _ links: UnsafeMutablePointer<Int32>) {
+  func copyGraph(_ toLevels: UnsafeMutablePointer<UInt8>, _ links: UnsafeMutablePointer<Int32>) throws {
+    if let file { return try file.copy(count, m: m, toLevels, links) }
     toLevels.update(from: levels.start, count: count)
     var at = links
     let graph = self.graph
     for node in 0..<count {
       for level in 0...UInt32(levels.start[node]) {
         let from = withUnsafePointer(to: graph) { cpu_links($0, UInt32(node), level)! }
-        let most = level == 0 ? 2 * m : m
+        let most = level == 0 ? width : m
         for i in 0..<most { at[i] = Int32(bitPattern: from[i]) }
         at += most
       }
@@ -258,10 +286,10 @@ final class HNSW {
 
   /// Takes over a graph for the rows that lie ready. What its links may not be was checked by no one yet.
   func restore(_ newLevels: UnsafePointer<UInt8>, _ links: UnsafePointer<Int32>, words: Int, entry start: Int) throws {
-    let n = flat.count
+    let n = rows.count
     guard count == 0 else { throw Failure.value("there is a graph already") }
     let above = (0..<n).reduce(0) { $0 + Int(newLevels[$1]) }
-    guard words == n * 2 * m + above * m else { throw Failure.shape("\(words) links do not fit \(n) nodes") }
+    guard words == n * width + above * m else { throw Failure.shape("\(words) links do not fit \(n) nodes") }
     guard start < n, (start >= 0) == (n > 0) else { throw Failure.value("the entry \(start) is not among \(n)") }
     for node in 0..<n where newLevels[node] > newLevels[start] {
       throw Failure.value("node \(node) is above the entry")
@@ -269,7 +297,7 @@ final class HNSW {
     var at = links
     for node in 0..<n {
       for level in 0...newLevels[node] {
-        let most = level == 0 ? 2 * m : m
+        let most = level == 0 ? width : m
         for i in 0..<most where at[i] != -1 {
           guard at[i] >= 0, Int(at[i]) < n, newLevels[Int(at[i])] >= level else {
             throw Failure.value("node \(node) has a link to \(at[i]) on level \(level)")
@@ -285,7 +313,7 @@ final class HNSW {
     for node in 0..<n {
       for level in 0...UInt32(newLevels[node]) {
         let to = withUnsafePointer(to: graph) { cpu_links($0, UInt32(node), level)! }
-        let most = level == 0 ? 2 * m : m
+        let most = level == 0 ? width : m
         var used = 0
         while used < most, at[used] != -1 {
           to[used] = UInt32(at[used])
@@ -334,13 +362,15 @@ final class Walkers {
   /// Pairs that were computed since the last time.
   func finish() throws -> Double {
     var computed = 0.0
-    var failed = false
+    var (failed, lost) = (false, false)
     for i in 0..<count {
       computed += Double(start[i].computed)
       failed = failed || start[i].failed
+      lost = lost || start[i].lost
       start[i].computed = 0
-      start[i].failed = false
+      (start[i].failed, start[i].lost) = (false, false)
     }
+    if lost { throw Failure(status: MF_FILE, message: "the file is damaged: links lead out of the graph") }
     if failed { throw Failure.memory(count << 20) }
     return computed
   }

@@ -8,7 +8,7 @@ extension HNSW {
   /// is more work than to look at all rows that may be found, these are looked at, and the result is exact.
   private func isScanned(_ selected: Int, ef: Int, nq: Int) -> Bool {
     // Counted within a fifth at M = 32: of the links of each node on the list a quarter lead to new nodes.
-    let met = min(Double(ef) * Double(count) / Double(max(selected, 1)) * Double(m) / 2, Double(count))
+    let met = min(Double(ef) * Double(count) / Double(max(selected, 1)) * Double(width) / 4, Double(count))
     // A row that is met on a walk takes 66 ns where one in order takes 13, and 5 in a batch (d = 128).
     return selected <= Self.scannedAlways || Double(selected) <= (nq < 16 ? 5 : 12) * met
   }
@@ -18,8 +18,9 @@ extension HNSW {
     _ labels: UnsafeMutablePointer<Int64>, _ call: Call
   ) throws {
     let request = try Request(raw, ranged: false)
-    let d = flat.d
-    let ef = max(Int(raw.pointee.nprobe), request.k)
+    let d = rows.d
+    let steps = raw.pointee.nprobe & MF_HNSW_STEPS != 0
+    let ef = max(Int(raw.pointee.nprobe & ~MF_HNSW_STEPS), request.k)
     guard ef < 1 << 31 else { throw Failure.value("k must be below 2^31, not \(request.k)") }
     var allowed: [UInt64]?
     if let selector = request.selector {
@@ -39,12 +40,22 @@ extension HNSW {
       throw refusal(queries, at, d: d, what: "query")
     }
     let graph = self.graph
-    let done = try walk(request.nq) { q, walker in
-      if call.isCancelled { return }
-      withUnsafePointer(to: graph) { graph in
-        _ = cpu_hnsw_search(
-          walker, graph, queries + q * d, UInt32(ef), UInt32(request.k), allowed, distances + q * request.k,
-          labels + q * request.k)
+    let starts = start.nodes(graph, ef)
+    let done = try allowed.withPointer { allowed in
+      try starts.withPointer { startAt in
+        var how = cpu_walk(
+          ef: UInt32(ef), k: UInt32(request.k), steps: steps ? UInt32(ef) + 1 : 0,
+          start_count: UInt32(starts?.count ?? 0), starts: startAt, allowed: allowed)
+        if starts?.isEmpty ?? false { how.starts = nil }
+        return try walk(request.nq) { q, walker in
+          if call.isCancelled { return }
+          withUnsafePointer(to: graph) { graph in
+            withUnsafePointer(to: how) { how in
+              _ = cpu_hnsw_search(
+                walker, graph, queries + q * d, how, distances + q * request.k, labels + q * request.k)
+            }
+          }
+        }
       }
     }
     try call.throwIfCancelled()
@@ -59,12 +70,7 @@ extension HNSW {
     _ request: Request, _ queries: UnsafePointer<Float>, _ distances: UnsafeMutablePointer<Float>,
     _ labels: UnsafeMutablePointer<Int64>, _ call: Call
   ) throws {
-    let scan = try FlatScan(flat, request, queries, call)
-    try scan.run { search, finished in
-      if !finished { search.finishAll(distances, labels) }
-    } finish: { search, range in
-      search.finish(range, distances, labels)
-    }
+    try rows.scan(request, queries, distances, labels, call)
     call.pointee.variants |= MF_HNSW_SCAN.rawValue
   }
 }
@@ -82,22 +88,36 @@ private func checked(_ ef: UInt32) throws -> Int {
 }
 
 @_cdecl("mf_hnsw_create")
-public func hnswCreate(
-  _ d: UInt32, _ m: UInt32, _ metric: UInt32, _ argument: Double, _ out: UnsafeMutablePointer<UInt32>, _ call: Call
-) -> Int32 {
+public func hnswCreate(_ raw: UnsafePointer<mf_hnsw>, _ out: UnsafeMutablePointer<UInt32>, _ call: Call) -> Int32 {
   call.run("create") {
-    guard d >= 1, d <= 1 << 20 else { throw Failure.value("d must be 1 to 1,048,576, not \(d)") }
-    guard m >= 2, m <= UInt32(CPU_HNSW_MAX_LINKS) else {
-      throw Failure.value("m must be 2 to \(CPU_HNSW_MAX_LINKS), not \(m)")
+    let made = raw.pointee
+    guard made.d >= 1, made.d <= 1 << 20 else { throw Failure.value("d must be 1 to 1,048,576, not \(made.d)") }
+    guard made.m >= 1, made.m <= UInt32(CPU_HNSW_MAX_LINKS) else {
+      throw Failure.value("m must be 1 to \(CPU_HNSW_MAX_LINKS), not \(made.m)")
     }
+    guard made.width >= made.m, made.width <= 2 * UInt32(CPU_HNSW_MAX_LINKS) else {
+      throw Failure.value("width must be m to \(2 * CPU_HNSW_MAX_LINKS), not \(made.width)")
+    }
+    let rows: GraphRows
+    if made.codec == 0 {
+      rows = .flat(Flat(d: Int(made.d)))
+    } else {
+      guard made.metric == MF_L2.rawValue || made.metric == MF_INNER_PRODUCT.rawValue else {
+        throw Failure.value("codes are compared by L2 or inner product only")
+      }
+      rows = .codes(Codes(try HandleTable.shared.find(made.codec, Codec.self)))
+      guard rows.d == Int(made.d) else { throw Failure.shape("codes are of \(rows.d) dimensions, not \(made.d)") }
+    }
+    let start = try GraphStart(made.start, seed: made.seed)
     out.pointee = try HandleTable.shared.insert(
-      HNSW(d: Int(d), m: Int(m), metric: metric, argument: Float(argument)))
+      HNSW(
+        rows, m: Int(made.m), width: Int(made.width), start: start, metric: made.metric, argument: made.metric_arg))
   }
 }
 
 @_cdecl("mf_hnsw_add")
 public func hnswAdd(
-  _ handle: UInt32, _ n: Double, _ x: UnsafePointer<Float>?, _ levels: UnsafePointer<UInt8>?, _ ef: UInt32,
+  _ handle: UInt32, _ n: Double, _ x: UnsafeRawPointer?, _ levels: UnsafePointer<UInt8>?, _ ef: UInt32,
   _ call: Call
 ) -> Int32 {
   call.run("add") {
@@ -110,15 +130,12 @@ public func hnswAdd(
 }
 
 @_cdecl("mf_hnsw_add_rows")
-public func hnswAddRows(_ handle: UInt32, _ n: Double, _ x: UnsafePointer<Float>?, _ call: Call) -> Int32 {
+public func hnswAddRows(_ handle: UInt32, _ n: Double, _ x: UnsafeRawPointer?, _ call: Call) -> Int32 {
   call.run("add") {
     let hnsw = try find(handle)
     let n = try count(n, "n")
     guard n > 0, let x else { return }
-    try hnsw.lock.writing {
-      guard hnsw.count == 0 else { throw Failure.value("there is a graph already") }
-      try hnsw.flat.add(x, n, allowNaN: hnsw.allowsNaN)
-    }
+    try hnsw.lock.writing { try hnsw.rows.add(x, n, allowNaN: hnsw.allowsNaN) }
   }
 }
 
@@ -143,12 +160,12 @@ public func hnswGraph(
 ) -> Int32 {
   call.run("copy a graph") {
     let hnsw = try find(handle)
-    try hnsw.lock.reading {
+    try hnsw.reading {
       if let levels, let links {
         guard sizes[0] == Double(hnsw.count), sizes[1] == Double(hnsw.words) else {
           throw Failure.value("the graph has changed since")
         }
-        hnsw.copyGraph(levels, links)
+        try hnsw.copyGraph(levels, links)
       }
       sizes[0] = Double(hnsw.count)
       sizes[1] = Double(hnsw.words)
@@ -159,7 +176,7 @@ public func hnswGraph(
 
 @_cdecl("mf_hnsw_update")
 public func hnswUpdate(
-  _ handle: UInt32, _ n: Double, _ rows: UnsafePointer<Int64>?, _ x: UnsafePointer<Float>?, _ ef: UInt32, _ call: Call
+  _ handle: UInt32, _ n: Double, _ rows: UnsafePointer<Int64>?, _ x: UnsafeRawPointer?, _ ef: UInt32, _ call: Call
 ) -> Int32 {
   call.run("update") {
     let hnsw = try find(handle)
@@ -197,13 +214,20 @@ public func hnswGather(
     let hnsw = try find(handle)
     let n = try count(n, "n")
     guard n > 0, let rows, let x else { return }
-    try hnsw.lock.reading {
-      let (d, held) = (hnsw.flat.d, hnsw.flat.count)
-      for i in 0..<n where rows[i] < 0 || rows[i] >= Int64(held) {
-        throw Failure.value("row \(rows[i]) is not among \(held)")
-      }
-      for i in 0..<n { (x + i * d).update(from: hnsw.flat.rows.start + Int(rows[i]) * d, count: d) }
-    }
+    try hnsw.reading { try hnsw.rows.gather(rows, n, x) }
+  }
+}
+
+@_cdecl("mf_hnsw_codes")
+public func hnswCodes(
+  _ handle: UInt32, _ start: Double, _ n: Double, _ codes: UnsafeMutablePointer<UInt8>?, _ call: Call
+) -> Int32 {
+  call.run("get codes") {
+    let hnsw = try find(handle)
+    let start = try count(start, "start")
+    let n = try count(n, "n")
+    guard case .codes(let held) = hnsw.rows else { throw Failure.value("the graph is over rows, not codes") }
+    try hnsw.reading { try held.copy(start, n, codes) }
   }
 }
 
@@ -216,7 +240,7 @@ public func hnswSearch(
     let hnsw = try find(raw.pointee.object)
     guard raw.pointee.metric == hnsw.metric else { throw Failure.value("the graph is of another metric") }
     guard raw.pointee.nq > 0, let queries, let distances, let labels else { return }
-    try hnsw.lock.reading { try hnsw.search(raw, queries, distances, labels, call) }
+    try hnsw.reading { try hnsw.search(raw, queries, distances, labels, call) }
   }
 }
 
@@ -232,9 +256,7 @@ public func hnswRangeSearch(
     let found = RangeResult()
     lims[0] = 0
     if request.nq > 0, let queries {
-      try hnsw.lock.reading {
-        try FlatScan(hnsw.flat, request, queries, call).run { search, _ in try search.collect(found, lims) }
-      }
+      try hnsw.reading { try hnsw.rows.scan(request, queries, lims, found, call) }
     }
     call.pointee.variants |= MF_HNSW_SCAN.rawValue
     result.pointee = try HandleTable.shared.insert(found)

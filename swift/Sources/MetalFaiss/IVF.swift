@@ -37,6 +37,19 @@ public func ivfAdd(
   }
 }
 
+@_cdecl("mf_ivf_map")
+public func ivfMap(
+  _ handle: UInt32, _ map: UInt32, _ sizes: UnsafePointer<Double>?, _ rowsAt: UnsafePointer<Double>?,
+  _ idsAt: UnsafePointer<Double>?, _ call: Call
+) -> Int32 {
+  call.run("map lists") {
+    let ivf = try HandleTable.shared.find(handle, IVF.self)
+    let map = try HandleTable.shared.find(map, FileMap.self)
+    guard let sizes, let rowsAt, let idsAt else { return }
+    try ivf.lock.writing { try ivf.take(map, sizes, rowsAt, idsAt) }
+  }
+}
+
 @_cdecl("mf_ivf_append")
 public func ivfAppend(_ handle: UInt32, _ other: UInt32, _ addId: Double, _ call: Call) -> Int32 {
   call.run("append") {
@@ -55,7 +68,7 @@ public func ivfAppend(_ handle: UInt32, _ other: UInt32, _ addId: Double, _ call
 public func ivfSizes(_ handle: UInt32, _ sizes: UnsafeMutablePointer<Double>, _ call: Call) -> Int32 {
   call.run("get sizes") {
     let ivf = try HandleTable.shared.find(handle, IVF.self)
-    ivf.lock.reading { for list in ivf.lists.indices { sizes[list] = Double(ivf.lists[list].count) } }
+    try ivf.reading { for list in ivf.lists.indices { sizes[list] = Double(ivf.lists[list].count) } }
   }
 }
 
@@ -67,7 +80,7 @@ public func ivfGet(
   call.run("get a list") {
     let ivf = try HandleTable.shared.find(handle, IVF.self)
     let n = try count(n, "n")
-    try ivf.lock.reading {
+    try ivf.reading {
       guard Int(list) < ivf.lists.count else { throw Failure.value("list \(list) is not among \(ivf.lists.count)") }
       let held = ivf.lists[Int(list)]
       guard held.count == n else { throw Failure.value("list \(list) holds \(held.count) rows, not \(n)") }
@@ -85,7 +98,41 @@ public func ivfLocate(
     let ivf = try HandleTable.shared.find(handle, IVF.self)
     let n = try count(n, "n")
     guard n > 0, let ids, let locations else { return }
-    ivf.lock.reading { ivf.locate(ids, n, locations) }
+    try ivf.reading { try ivf.locate(ids, n, locations) }
+  }
+}
+
+@_cdecl("mf_ivf_keep_map")
+public func ivfKeepMap(_ handle: UInt32, _ kind: UInt32, _ call: Call) -> Int32 {
+  call.run("set the direct map") {
+    let ivf = try HandleTable.shared.find(handle, IVF.self)
+    guard let kind = MapKind(rawValue: kind) else { throw Failure.value("there is no direct map of type \(kind)") }
+    ivf.lock.writing { ivf.keepMap(kind) }
+  }
+}
+
+@_cdecl("mf_ivf_update")
+public func ivfUpdate(
+  _ handle: UInt32, _ n: Double, _ ids: UnsafePointer<Int64>?, _ x: UnsafePointer<Float>?,
+  _ lists: UnsafePointer<Int64>?, _ call: Call
+) -> Int32 {
+  call.run("update") {
+    let ivf = try HandleTable.shared.find(handle, IVF.self)
+    let n = try count(n, "n")
+    guard n > 0, let ids, let x, let lists else { return }
+    try ivf.lock.writing { try ivf.update(ids, x, lists, n) }
+  }
+}
+
+@_cdecl("mf_ivf_ids")
+public func ivfIds(
+  _ handle: UInt32, _ n: Double, _ locations: UnsafePointer<Int64>?, _ ids: UnsafeMutablePointer<Int64>?, _ call: Call
+) -> Int32 {
+  call.run("get ids") {
+    let ivf = try HandleTable.shared.find(handle, IVF.self)
+    let n = try count(n, "n")
+    guard n > 0, let locations, let ids else { return }
+    try ivf.reading { for i in 0..<n { ids[i] = try ivf.id(locations[i]) } }
   }
 }
 
@@ -97,7 +144,7 @@ public func ivfGather(
     let ivf = try HandleTable.shared.find(handle, IVF.self)
     let n = try count(n, "n")
     guard n > 0, let locations, let x else { return }
-    try ivf.lock.reading {
+    try ivf.reading {
       for i in 0..<n { (x + i * ivf.d).update(from: try ivf.row(locations[i]), count: ivf.d) }
     }
   }
@@ -110,7 +157,7 @@ public func ivfRemove(_ handle: UInt32, _ selector: UInt32, _ removed: UnsafeMut
   call.run("remove") {
     let ivf = try HandleTable.shared.find(handle, IVF.self)
     let selector = try HandleTable.shared.find(selector, Selector.self)
-    removed.pointee = ivf.lock.writing { Double(ivf.remove(selector)) }
+    removed.pointee = try ivf.lock.writing { Double(try ivf.remove(selector)) }
   }
 }
 
@@ -131,7 +178,7 @@ public func ivfSearch(
     let ivf = try HandleTable.shared.find(raw.pointee.object, IVF.self)
     let request = try Request(raw, ranged: false)
     guard request.nq > 0, let queries, let probes, let distances, let labels else { return }
-    try ivf.lock.reading {
+    try ivf.reading {
       let scan = try IVFScan(ivf, request, queries, probes, Int(raw.pointee.nprobe), call)
       try scan.run(finish: { $0.finish($1, distances, labels) })
     }
@@ -149,7 +196,7 @@ public func ivfRangeSearch(
     let found = RangeResult()
     lims[0] = 0
     if request.nq > 0, let queries, let probes {
-      try ivf.lock.reading {
+      try ivf.reading {
         let scan = try IVFScan(ivf, request, queries, probes, Int(raw.pointee.nprobe), call)
         try scan.run(after: { try $0.collect(found, lims) })
       }

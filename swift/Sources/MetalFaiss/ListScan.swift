@@ -64,42 +64,74 @@ struct ListScan {
     search.call.pointee.scanned = scanned
   }
 
+  /// Rows of each probed list that its query looks at, where their number is limited.
+  func limits(_ block: UnsafePointer<Int64>) -> [Int]? {
+    let request = search.request
+    guard request.maxCodes > 0 else { return nil }
+    let isWhole = request.flags & MF_SEARCH_WHOLE_LISTS.rawValue != 0
+    let most = isWhole ? max(request.maxCodes, request.k) : request.maxCodes
+    var rows = [Int](repeating: 0, count: search.count * nprobe)
+    for query in 0..<search.count {
+      var seen = 0
+      for i in query * nprobe..<(query + 1) * nprobe where block[i] >= 0 && seen < most {
+        let list = Int(block[i])
+        rows[i] = isWhole ? sizeOf(list) : min(sizeOf(list), most - seen)
+        seen += selected(list, rows[i])
+      }
+    }
+    return rows
+  }
+
+  /// Rows that may be found among the first of a list: as in faiss only those count.
+  private func selected(_ list: Int, _ rows: Int) -> Int {
+    guard let selector = search.request.selector, let segments = search.scan.source.segments else { return rows }
+    return selector.count(ids: segments[list].ids, count: rows)
+  }
+
   /// Queries of the block by list, and the items they make.
   private func group() -> ([Item], [UInt32]) {
     let block = probes + search.first * nprobe
     let pairs = search.count * nprobe
+    let limits = limits(block)
+    func rows(_ i: Int) -> Int { block[i] < 0 ? 0 : limits?[i] ?? sizeOf(Int(block[i])) }
+    var items: [Item] = []
     // Alone, a query takes its lists as they come: sorting would cost as much as scanning one.
     if search.count == 1 {
-      var items: [Item] = []
       items.reserveCapacity(pairs)
       var left = 0
-      for i in 0..<pairs where block[i] >= 0 { left += sizeOf(Int(block[i])) }
+      for i in 0..<pairs { left += rows(i) }
       for i in 0..<pairs where block[i] >= 0 {
         let step = search.engine.pool.share(of: left, least: Self.lastRows, most: itemRows)
-        append(&items, Int(block[i]), 0..<1, step: step)
-        left -= sizeOf(Int(block[i]))
+        append(&items, Int(block[i]), rows(i), 0..<1, step: step)
+        left -= rows(i)
       }
       return (items, [0])
     }
+    // Lists that a query sees a part of are items of their own.
+    func isPart(_ i: Int) -> Bool { limits.map { $0[i] < sizeOf(Int(block[i])) } ?? false }
     var starts = [Int](repeating: 0, count: nlist + 1)
-    for i in 0..<pairs where block[i] >= 0 { starts[Int(block[i]) + 1] += 1 }
+    for i in 0..<pairs where block[i] >= 0 && !isPart(i) { starts[Int(block[i]) + 1] += 1 }
     for list in 0..<nlist { starts[list + 1] += starts[list] }
     var order = [UInt32](repeating: 0, count: starts[nlist])
     var at = starts
-    for i in 0..<pairs where block[i] >= 0 {
+    for i in 0..<pairs where block[i] >= 0 && !isPart(i) {
       let list = Int(block[i])
       order[at[list]] = UInt32(i / nprobe)
       at[list] += 1
     }
-    var items: [Item] = []
     for list in 0..<nlist where starts[list + 1] > starts[list] {
-      append(&items, list, starts[list]..<starts[list + 1], step: itemRows)
+      append(&items, list, sizeOf(list), starts[list]..<starts[list + 1], step: itemRows)
+    }
+    if limits != nil {
+      for i in 0..<pairs where block[i] >= 0 && isPart(i) && rows(i) > 0 {
+        append(&items, Int(block[i]), rows(i), order.count..<order.count + 1, step: itemRows)
+        order.append(UInt32(i / nprobe))
+      }
     }
     return (items, order)
   }
 
-  private func append(_ items: inout [Item], _ list: Int, _ queries: Range<Int>, step: Int) {
-    let count = sizeOf(list)
+  private func append(_ items: inout [Item], _ list: Int, _ count: Int, _ queries: Range<Int>, step: Int) {
     for row in stride(from: 0, to: count, by: step) {
       let rows = row..<min(row + step, count)
       for query in stride(from: queries.lowerBound, to: queries.upperBound, by: itemQueries) {

@@ -2,7 +2,7 @@ import CMetalFaiss
 import CPUKernels
 
 /// Inverted lists: rows of `width` elements with ids, by list. A location is list << 32 | offset.
-class ListStore<Element> {
+class ListStore<Element>: Mappable {
   struct List {
     var rows = Memory<Element>()
     var ids = Memory<Int64>()
@@ -11,12 +11,15 @@ class ListStore<Element> {
 
   let width: Int
   let lock = ReadWriteLock()
-  private(set) var lists: [List]
+  var lists: [List]
   /// What scans see of the lists.
   private(set) var segments = Memory<cpu_segment>()
-  /// Locations by id, made when first asked for; any change forgets it.
-  private var directory: [Int64: Int64]?
-  private let directoryLock = Mutex()
+  private(set) var map: FileMap?
+  /// Locations by id, made when first asked for; what moves rows forgets it, or keeps it right.
+  var idMap: IdMap?
+  let idMapLock = Mutex()
+  /// Whether it is made anew at once, and lives through additions: faiss's kinds of direct maps, 0 is none.
+  var keeps = MapKind.none
 
   init(width: Int, nlist: Int) throws {
     self.width = width
@@ -33,15 +36,14 @@ class ListStore<Element> {
     segments.release()
   }
 
-  private func publish(_ list: Int) {
+  func publish(_ list: Int) {
     let held = lists[list]
     segments.start[list] = cpu_segment(
       rows: UnsafeRawPointer(held.rows.start).assumingMemoryBound(to: Float.self), ids: held.ids.start,
       count: UInt64(held.count))
-    directory = nil
   }
 
-  private func reserve(_ list: Int, _ more: Int) throws {
+  func reserve(_ list: Int, _ more: Int) throws {
     let count = lists[list].count
     guard count + more < 1 << 32 else { throw Failure.value("list \(list) would hold more than 2^32 rows") }
     try lists[list].rows.grow(stored(count + more), used: stored(count))
@@ -83,6 +85,7 @@ class ListStore<Element> {
     try check(x, n)
     // Room for all before anything is written: a refusal changes nothing.
     for list in lists.indices where starts[list + 1] > 0 { try reserve(list, starts[list + 1]) }
+    try map?.check()
     for list in lists.indices { starts[list + 1] += starts[list] }
     var order = [UInt32](repeating: 0, count: starts[lists.count])
     var at = starts
@@ -98,25 +101,74 @@ class ListStore<Element> {
       }
     }
     for list in lists.indices where starts[list + 1] > starts[list] {
+      let count = lists[list].count
       lists[list].count += starts[list + 1] - starts[list]
       publish(list)
+      note(list, from: count)
     }
   }
 
   func append(_ other: ListStore, adding: Int64) throws {
     for list in lists.indices where other.lists[list].count > 0 { try reserve(list, other.lists[list].count) }
+    try map?.check()
     for list in lists.indices where other.lists[list].count > 0 {
       let from = other.lists[list]
       let count = lists[list].count
       copy(lists[list].rows.start, count, from: from.rows.start, from.count)
-      for i in 0..<from.count { lists[list].ids.start[count + i] = from.ids.start[i] + adding }
-      lists[list].count += from.count
+      for i in 0..<from.count { lists[list].ids.start[count + i] = from.ids.start[i] &+ adding }
+    }
+    try other.map?.check()
+    for list in lists.indices where other.lists[list].count > 0 {
+      let count = lists[list].count
+      lists[list].count += other.lists[list].count
       publish(list)
+      note(list, from: count)
     }
     other.clear()
   }
 
-  func remove(_ selector: Selector) -> Int {
+  /// Takes lists from a file, unseen, into a store that has none. They are copied one by one when they change.
+  func take(
+    _ map: FileMap, _ sizes: UnsafePointer<Double>, _ rowsAt: UnsafePointer<Double>, _ idsAt: UnsafePointer<Double>
+  ) throws {
+    guard lists.allSatisfy({ $0.count == 0 }) else { throw Failure.value("there are rows already") }
+    var taken = lists.map { _ in List() }
+    for list in lists.indices where sizes[list] > 0 {
+      let n = try count(sizes[list], "the size of list \(list)")
+      let (numbers, overflow) = n.multipliedReportingOverflow(by: width)
+      guard n < 1 << 32, !overflow else { throw Failure.value("list \(list) would hold more than 2^32 rows") }
+      let rows = try map.elements(Element.self, at: rowsAt[list], count: numbers, "numbers of list \(list)")
+      let ids = try map.elements(Int64.self, at: idsAt[list], count: n, "ids of list \(list)")
+      taken[list] = List(rows: Memory(borrowed: rows), ids: Memory(borrowed: ids), count: n)
+    }
+    clear()
+    lists = taken
+    self.map = map
+    for list in lists.indices { publish(list) }
+  }
+
+  /// Copies a list of a file, before it changes.
+  func own(_ list: Int) throws {
+    guard map != nil else { return }
+    try lists[list].rows.own(stored(lists[list].count))
+    try lists[list].ids.own(lists[list].count)
+    publish(list)
+  }
+
+  /// Copies the lists of a file that hold selected ids, before they change.
+  private func own(_ selector: Selector) throws {
+    guard let map else { return }
+    for list in lists.indices {
+      let held = lists[list]
+      if (0..<held.count).contains(where: { selector.contains(held.ids.start[$0]) }) { try own(list) }
+    }
+    try map.check()
+  }
+
+  func remove(_ selector: Selector) throws -> Int {
+    if keeps != .none, let ids = selector.listed, let removed = try removeByMap(ids) { return removed }
+    try own(selector)
+    idMap = nil
     var removed = 0
     for list in lists.indices where lists[list].count > 0 {
       let held = lists[list]
@@ -132,30 +184,20 @@ class ListStore<Element> {
       lists[list].count = kept
       publish(list)
     }
+    remap()
     return removed
   }
 
   func clear() {
+    idMap = nil
     for list in lists.indices {
       lists[list].rows.release()
       lists[list].ids.release()
       lists[list].count = 0
       publish(list)
     }
-  }
-
-  func locate(_ ids: UnsafePointer<Int64>, _ n: Int, _ locations: UnsafeMutablePointer<Int64>) {
-    directoryLock.acquire()
-    defer { directoryLock.release() }
-    if directory == nil {
-      var found: [Int64: Int64] = [:]
-      found.reserveCapacity(lists.reduce(0) { $0 + $1.count })
-      for list in lists.indices {
-        for i in 0..<lists[list].count { found[lists[list].ids.start[i]] = Int64(list) << 32 | Int64(i) }
-      }
-      directory = found
-    }
-    for i in 0..<n { locations[i] = directory![ids[i]] ?? -1 }
+    map = nil
+    remap()
   }
 
   /// The list of a location, and its place there.
@@ -171,5 +213,10 @@ class ListStore<Element> {
   func row(_ location: Int64) throws -> UnsafePointer<Element> {
     let (list, offset) = try place(location)
     return UnsafePointer(lists[list].rows.start + offset * width)
+  }
+
+  func id(_ location: Int64) throws -> Int64 {
+    let (list, offset) = try place(location)
+    return lists[list].ids.start[offset]
   }
 }

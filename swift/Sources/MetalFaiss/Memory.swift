@@ -9,6 +9,14 @@ struct Memory<Element> {
 
   init() { start = UnsafeMutablePointer(bitPattern: 64)! }
 
+  /// What others own and nobody writes: it is copied when it grows.
+  init(borrowed: UnsafeMutablePointer<Element>) { start = borrowed }
+
+  /// Makes what is borrowed its own, before it is written.
+  mutating func own(_ used: Int) throws {
+    if raw == nil { try reserve(used, used: used) }
+  }
+
   /// Room for `wanted` elements, keeping the first `used`.
   mutating func reserve(_ wanted: Int, used: Int) throws {
     guard wanted > capacity else { return }
@@ -16,11 +24,13 @@ struct Memory<Element> {
     guard !overflow, bytes < Int.max / 2 else { throw Failure.memory(Int.max) }
     let oldOffset = raw.map { UnsafeMutableRawPointer(start) - $0 } ?? 0
     guard let moved = realloc(raw, bytes + Self.line) else { throw Failure.memory(bytes) }
-    raw = moved
     let offset = -Int(bitPattern: moved) & (Self.line - 1)
-    if offset != oldOffset, used > 0 {
+    if raw == nil {
+      (moved + offset).copyMemory(from: start, byteCount: used * MemoryLayout<Element>.stride)
+    } else if offset != oldOffset, used > 0 {
       memmove(moved + offset, moved + oldOffset, used * MemoryLayout<Element>.stride)
     }
+    raw = moved
     start = (moved + offset).assumingMemoryBound(to: Element.self)
     capacity = wanted
     #if os(Linux)

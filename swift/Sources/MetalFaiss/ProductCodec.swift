@@ -44,10 +44,43 @@ extension CodeScan {
   /// Codes by column that meet all queries of an item: half of a core's second-level cache or less.
   private static let chunkBytes = 512 << 10
 
+  /// How codes are scanned by tables.
+  struct Tables {
+    let columns: UnsafePointer<cpu_pq>
+    /// Floats of scratch, beside the columns of codes.
+    let scratch: Int
+    /// Fills columns, and scratch a float a code, from the code of offset 0.
+    let pack: (UnsafePointer<UInt8>, inout cpu_pq_chunk, UnsafeMutablePointer<Float>) -> Float
+    /// Scans for some queries; the floats that pack filled, what it returned, and the rest of scratch.
+    let scan:
+      (
+        UnsafePointer<cpu_scan>, UnsafePointer<UInt32>, UInt32, inout cpu_pq_chunk, UnsafeMutablePointer<Float>, Float,
+        UnsafeMutablePointer<Float>
+      ) -> Void
+    /// Whether few codes are better decoded.
+    let mayDecode: Bool
+  }
+
   /// Scans codes of a product quantizer by tables of distances. False where decoding them is less work.
   func scanProduct(_ item: ListScan.Item, _ order: UnsafePointer<UInt32>, _ workspace: Workspace) throws -> Bool {
-    guard let product = codec.product else { return false }
-    let pq = product.plain
+    guard let pq = codec.product?.plain else { return false }
+    let kernels = search.engine.kernels
+    let tables = Tables(
+      columns: pq, scratch: cpu_pq_scratch(pq),
+      pack: { base, chunk, _ in
+        cpu_pq_pack(kernels, pq, base, &chunk)
+        return 0
+      }, scan: { scan, order, count, chunk, _, _, scratch in cpu_pq_scan(scan, pq, order, 0, count, &chunk, scratch) },
+      mayDecode: true)
+    return try scanTables(tables, item, order, workspace)
+  }
+
+  /// Scans an item by tables. False where decoding its codes is less work: a table costs as much as comparing its
+  /// centroids.
+  func scanTables(
+    _ tables: Tables, _ item: ListScan.Item, _ order: UnsafePointer<UInt32>, _ workspace: Workspace
+  ) throws -> Bool {
+    let columns = tables.columns
     let rows = rowsOf(item.list)
     let start = item.rows.lowerBound
     var chosen = item.rows.count
@@ -58,26 +91,25 @@ extension CodeScan {
       positions = room
     }
     if chosen == 0 { return true }
-    // A table costs as much as comparing its centroids.
-    guard 4 * chosen >= Int(pq.pointee.ksub) else { return false }
+    guard !tables.mayDecode || 4 * chosen >= Int(columns.pointee.ksub) else { return false }
     search.variants |= MF_TABLE_F32.rawValue
-    let kernels = search.engine.kernels
     let block = Int(CPU_PQ_BLOCK)
-    let step = max(block, Self.chunkBytes / Int(cpu_pq_chunk_bytes(pq, 1)) * block)
-    let scratchFloats = cpu_pq_scratch(pq)
-    let blockFloats = (Int(cpu_pq_chunk_bytes(pq, UInt64(min(chosen, step)))) + 3) / 4
-    let scratch = try workspace.decoded(blockFloats + scratchFloats)
+    let step = max(block, Self.chunkBytes / Int(cpu_pq_chunk_bytes(columns, 1)) * block)
+    let most = min(chosen, step)
+    let blockFloats = (Int(cpu_pq_chunk_bytes(columns, UInt64(most))) + 3) / 4
+    let scratch = try workspace.decoded(blockFloats + most + tables.scratch)
+    let terms = scratch + blockFloats
     for from in stride(from: 0, to: chosen, by: step) {
       let skipped = start + (positions == nil ? from : 0)
       var chunk = cpu_pq_chunk(
         n: UInt32(min(step, chosen - from)), positions: positions.map { UnsafePointer($0 + from) },
         first: UInt64(item.list) << 32 | UInt64(skipped), centroid: centroids.map { $0 + item.list * codec.d },
         blocks: scratch)
-      cpu_pq_pack(kernels, pq, rows.codes + skipped * codec.codeSize, &chunk)
+      let packed = tables.pack(rows.codes + skipped * codec.codeSize, &chunk, terms)
       withUnsafePointer(to: search.scan) { scan in
         for query in stride(from: 0, to: item.queries.count, by: 32) where !search.call.isCancelled {
           let count = UInt32(min(32, item.queries.count - query))
-          cpu_pq_scan(scan, pq, order + query, 0, count, &chunk, scratch + blockFloats)
+          tables.scan(scan, order + query, count, &chunk, terms, packed, terms + most)
         }
       }
     }

@@ -66,7 +66,7 @@ public func flatRerank(
     let request = try Request(raw, ranged: false)
     let offered = Int(raw.pointee.nprobe)
     guard request.nq > 0, let queries, let candidates, let distances, let labels else { return }
-    try flat.lock.reading {
+    try flat.reading {
       for i in 0..<request.nq * offered where candidates[i] >= Int64(flat.count) {
         throw Failure.value("candidate \(candidates[i]) is no position below \(flat.count)")
       }

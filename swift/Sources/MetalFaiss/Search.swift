@@ -10,6 +10,9 @@ struct Request {
   let k: Int
   let radius: Float
   let selector: Selector?
+  /// Rows of lists that a query looks at; 0 is all.
+  let maxCodes: Int
+  let flags: UInt32
 
   init(_ raw: UnsafePointer<mf_search>, ranged: Bool) throws {
     let raw = raw.pointee
@@ -19,6 +22,8 @@ struct Request {
     k = ranged ? 0 : try count(raw.k, "k", atLeast: 1)
     radius = raw.radius
     selector = raw.selector == 0 ? nil : try HandleTable.shared.find(raw.selector, Selector.self)
+    maxCodes = Int(raw.max_codes)
+    flags = raw.flags
     guard !ranged || !radius.isNaN else { throw Failure.value("radius is not a number") }
   }
 
@@ -92,7 +97,8 @@ final class Search {
     let bound = request.k == 0 ? (request.isSimilarity ? -request.radius : request.radius) : Float.infinity
     startCollectors(k: request.k, bound: bound)
     scan = cpu_scan(
-      kernels: engine.kernels, source: source, queries: queries + first * d, collectors: collectors.start)
+      kernels: engine.kernels, source: source, queries: queries + first * d, collectors: collectors.start,
+      locations: request.flags & MF_SEARCH_LOCATIONS.rawValue != 0)
   }
 
   private func startCollectors(k: Int, bound: Float) {

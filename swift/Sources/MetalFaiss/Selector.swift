@@ -26,6 +26,8 @@ final class Selector {
 
   private var steps: [Step] = []
   private let depth: Int
+  /// The ids as they were given, where the program is but a list of them.
+  private(set) var listed: [Int64]?
 
   init(_ program: UnsafeRawBufferPointer) throws {
     var at = 0
@@ -52,6 +54,7 @@ final class Selector {
         guard a >= 0, a <= Int64(program.count / 8) else { throw Failure.shape("the selector claims \(a) ids") }
         let start = try take(Int(a) * 8)
         var ids = (0..<Int(a)).map { program.loadUnaligned(fromByteOffset: start + $0 * 8, as: Int64.self) }
+        if head == 0, at == program.count { listed = ids }
         ids.sort()
         steps.append(Self.compact(ids))
       case 3:
@@ -101,6 +104,15 @@ final class Selector {
         found += 1
         mask &= mask - 1
       }
+    }
+    return found
+  }
+
+  /// How many of some ids are selected.
+  func count(ids: UnsafePointer<Int64>, count: Int) -> Int {
+    var found = 0
+    for at in stride(from: 0, to: count, by: 64) {
+      found += mask(ids: ids + at, first: 0, count: min(64, count - at)).nonzeroBitCount
     }
     return found
   }

@@ -59,7 +59,7 @@ final class ProductTests: XCTestCase {
       let query = random(d)
       for inner in [false, true] {
         var entries = [Float](repeating: 0, count: Int(pq.m * pq.stride))
-        table.pointee.pq.pointee.tables(&pq, inner, query, &entries)
+        table.pointee.pq.pointee.tables(&pq, inner, 1, query, &entries)
         let bytes = blocks.count / ((n + block - 1) / block)
         for from in stride(from: 0, to: n, by: block) {
           var sums = [Float](repeating: 0, count: block)
@@ -84,7 +84,7 @@ final class ProductTests: XCTestCase {
       let (m, block) = (Int(pq.m), Int(CPU_PQ_BLOCK))
       let blocks = pack(table, &pq, codes, n)
       var entries = [Float](repeating: 0, count: Int(pq.m * pq.stride))
-      table.pointee.pq.pointee.tables(&pq, false, random(Int(pq.d)), &entries)
+      table.pointee.pq.pointee.tables(&pq, false, 1, random(Int(pq.d)), &entries)
       var (least, lowest, size) = ([Float](repeating: 0, count: m), 0.0, 0.0)
       table.pointee.pq.pointee.extremes(&pq, entries, &least, &lowest, &size)
       var bytes = [UInt8](repeating: 0, count: m * 256)

@@ -5,6 +5,7 @@
  */
 
 import type { LinearAlgebra } from "../../linalg.ts";
+import { eigenSymmetric } from "./eigen.ts";
 import { gemm, gemmAtB, gemmAV } from "./gemm.ts";
 import { gemv } from "./gemv.ts";
 import { projectCoeffs, qr, updateVector } from "./qr.ts";
@@ -23,6 +24,7 @@ export function createCpuLinalg(): LinearAlgebra {
     projectCoeffs,
     updateVector,
     topkSvd,
+    eigenSymmetric,
     sum,
     dot,
     norm2,

@@ -21,6 +21,7 @@ typedef enum mf_status {
   MF_CANCELLED = 5,  // mf_call.cancel was set: AbortError
   MF_DEVICE = 6,     // no such GPU, or it failed, or a kernel did: DeviceError
   MF_COMPILE = 7,    // a kernel does not compile: CompileError, with the log as a text
+  MF_FILE = 8,       // a mapped file became shorter, or cannot be read: FormatError
 } mf_status;
 
 // Numbers of faiss::MetricType; cosine is ours.
@@ -60,6 +61,11 @@ typedef struct mf_call {
   char message[992];  // out: UTF-8, NUL-terminated
 } mf_call;
 
+typedef enum mf_search_flag {
+  MF_SEARCH_LOCATIONS = 1,    // labels are locations, (list << 32) | offset
+  MF_SEARCH_WHOLE_LISTS = 2,  // max_codes counts selected rows, is k at least, and stops after a list
+} mf_search_flag;
+
 // Parameters of the searches. 48 bytes.
 typedef struct mf_search {
   uint32_t object;    // handle of the store
@@ -70,7 +76,8 @@ typedef struct mf_search {
   uint32_t nprobe;    // lists a query (IVF), or ef (HNSW)
   double nq;
   double k;
-  double reserved;
+  uint32_t max_codes;  // rows of lists that a query looks at, list by list as it probes them; 0: all
+  uint32_t flags;      // mf_search_flag bits
 } mf_search;
 
 // Sizes of the operations on plain arrays. 40 bytes.
@@ -86,6 +93,10 @@ typedef struct mf_sizes {
 typedef enum mf_codec_kind {
   MF_CODEC_SCALAR = 0,
   MF_CODEC_PRODUCT = 1,
+  MF_CODEC_RABITQ = 8,  // of searches, metric_arg is how queries are rounded: bits of a number (0: not), plus 16
+                        // where levels lie about zero
+  MF_CODEC_SIGNS = 9,   // searched by L2, which is then the number of bits that differ
+  MF_CODEC_BINARY = 16,  // a bit a number: whether it is above 0; such codes are compared by mf_binary_* alone
 } mf_codec_kind;
 
 // How a store keeps product codes. They come and go one after the other all the same.
@@ -98,12 +109,32 @@ typedef enum mf_code_layout {
 typedef struct mf_codec {
   uint32_t kind;      // mf_codec_kind
   uint32_t d;
-  uint32_t type;      // of scalar ones, faiss's QuantizerType, 0 to 8; of product ones mf_code_layout
+  uint32_t type;      // of scalar ones, faiss's QuantizerType, 0 to 8; of product ones mf_code_layout; of RaBitQ 1
+                      // for products, 0 for L2
   uint32_t m;         // of product ones, parts of a row
-  uint32_t nbits;     // of product ones, bits of a part
+  uint32_t nbits;     // of product ones, bits of a part; of RaBitQ, of a number
   uint32_t reserved;
   double trained;     // floats that follow elsewhere
 } mf_codec;
+
+// An additive quantizer: rows are about sums of one row of each codebook. 64 bytes.
+typedef struct mf_additive {
+  uint32_t d;
+  uint32_t m;        // codebooks
+  uint32_t splits;   // parts of a row, each with as many codebooks of its own
+  uint32_t method;   // 0: codes are found by beam search, 1: by local search, whose codebooks are of one size
+  uint32_t norm;     // faiss's Search_type_t
+  uint32_t beam;     // sums that a beam keeps
+  uint32_t rounds;   // of local search, as are those below: faiss's encode_ils_iters
+  uint32_t sweeps;   // icm_iters
+  uint32_t changes;  // nperts
+  uint32_t chunk;    // chunk_size
+  uint32_t seed;
+  uint32_t norms;    // floats that norms of 4 or 8 bits stand for, else 0
+  float norm_min;
+  float norm_max;
+  double codebooks;  // floats of them all
+} mf_additive;
 
 // ---- library
 uint32_t mf_abi_version(void);
@@ -116,6 +147,11 @@ int32_t mf_library_set_isa(const uint8_t *name, mf_call *call);
 int32_t mf_library_roofline(uint32_t kind, double *result, mf_call *call);
 // Frees any object. Calls in flight keep theirs alive until they end.
 int32_t mf_library_free(uint32_t object, mf_call *call);
+
+// ---- files in memory, read only
+// path: NUL-terminated. facts: bytes, device and inode. Stores that take rows from it keep it open; whatever reads
+// them fails with MF_FILE once the file is shorter. What changes is copied before. Rows are not checked.
+int32_t mf_map_open(const uint8_t *path, double *facts, uint32_t *map, mf_call *call);
 
 // ---- selectors: which ids take part
 // program: postfix; each step is {u32 op, u32 0, i64 a, i64 b} then its payload,
@@ -130,6 +166,8 @@ int32_t mf_selector_bitmap(uint32_t selector, double n, const int64_t *ids, uint
 int32_t mf_flat_create(uint32_t d, uint32_t *flat, mf_call *call);
 // Refuses a NaN or an infinity, naming its row; allow_nan, for the NaN-aware metric, lets NaN in.
 int32_t mf_flat_add(uint32_t flat, double n, const float *x, uint32_t allow_nan, mf_call *call);
+// n rows from a byte of a file on; the store has none yet.
+int32_t mf_flat_map(uint32_t flat, uint32_t map, double offset, double n, mf_call *call);
 int32_t mf_flat_append(uint32_t flat, uint32_t other, mf_call *call);
 int32_t mf_flat_get(uint32_t flat, double start, double n, float *x, mf_call *call);
 int32_t mf_flat_gather(uint32_t flat, double n, const int64_t *rows, float *x, mf_call *call);
@@ -151,6 +189,9 @@ int32_t mf_range_take(uint32_t result, float *distances, int64_t *labels, mf_cal
 int32_t mf_ivf_create(uint32_t d, uint32_t nlist, uint32_t *ivf, mf_call *call);
 // lists: the list of each row; -1 skips the row, as faiss does.
 int32_t mf_ivf_add(uint32_t ivf, double n, const float *x, const int64_t *lists, const int64_t *ids, mf_call *call);
+// sizes of all lists, and the bytes of a file where the rows and ids of each start; the store has none yet.
+int32_t mf_ivf_map(uint32_t ivf, uint32_t map, const double *sizes, const double *rows, const double *ids,
+                   mf_call *call);
 // Moves other's rows here, adding add_id to their ids; other is left empty.
 int32_t mf_ivf_append(uint32_t ivf, uint32_t other, double add_id, mf_call *call);
 int32_t mf_ivf_sizes(uint32_t ivf, double *sizes, mf_call *call);
@@ -158,6 +199,13 @@ int32_t mf_ivf_sizes(uint32_t ivf, double *sizes, mf_call *call);
 int32_t mf_ivf_get(uint32_t ivf, uint32_t list, double n, float *x, int64_t *ids, mf_call *call);
 // Where ids are: (list << 32) | offset, or -1.
 int32_t mf_ivf_locate(uint32_t ivf, double n, const int64_t *ids, int64_t *locations, mf_call *call);
+// kind: 0 none, 1 by ids that count up from 0, 2 by any: locations are kept through changes.
+int32_t mf_ivf_keep_map(uint32_t ivf, uint32_t kind, mf_call *call);
+// Replaces rows by their ids; the last row of a list takes the place of one that leaves it. Nothing changes if an
+// id is not there, is given twice, or ids repeat in the lists.
+int32_t mf_ivf_update(uint32_t ivf, double n, const int64_t *ids, const float *x, const int64_t *lists, mf_call *call);
+// The ids at locations.
+int32_t mf_ivf_ids(uint32_t ivf, double n, const int64_t *locations, int64_t *ids, mf_call *call);
 int32_t mf_ivf_gather(uint32_t ivf, double n, const int64_t *locations, float *x, mf_call *call);
 int32_t mf_ivf_remove(uint32_t ivf, uint32_t selector, double *removed, mf_call *call);
 int32_t mf_ivf_clear(uint32_t ivf, mf_call *call);
@@ -169,20 +217,33 @@ int32_t mf_ivf_range_search(const mf_search *search, const float *queries, const
 
 // ---- codecs
 // trained: of scalar ones least values, then ranges: d of each, or, of uniform types, one of each, or none; of
-// product ones centroids, m × 2^nbits × d / m.
+// product ones centroids, m × 2^nbits × d / m; of RaBitQ what codes are about, d or none; of signs thresholds, too.
 int32_t mf_codec_create(const mf_codec *codec, const float *trained, uint32_t *out, mf_call *call);
 // Refuses a NaN or an infinity, naming its row.
 int32_t mf_codec_encode(uint32_t codec, double n, const float *x, uint8_t *codes, mf_call *call);
+// Codes of RaBitQ, each about a row of `about`.
+int32_t mf_codec_encode_about(uint32_t codec, double n, const float *x, const float *about, uint8_t *codes,
+                              mf_call *call);
 int32_t mf_codec_decode(uint32_t codec, double n, const uint8_t *codes, float *x, mf_call *call);
 
 // What a search of codes in blocks ran, beside mf_variant's bits.
 typedef enum mf_blocks_variant {
   MF_BLOCKS_U8 = 65536,  // tables of bytes for 32 codes at once; what may be near by tables of floats
 } mf_blocks_variant;
+// nbits: bits of an index of each codebook. codebooks: each 2^nbits rows of d / splits. What it makes is a codec.
+int32_t mf_additive_create(const mf_additive *additive, const uint32_t *nbits, const float *codebooks,
+                           const float *norms, uint32_t *codec, mf_call *call);
+// Betters the indices of n rows, n × m, by local search.
+int32_t mf_additive_search(uint32_t codec, double n, const float *x, uint32_t *indices, mf_call *call);
+// codebooks: those of k · ny rows that leave the least squared error to nx rows, of k indices each; metric_arg is added
+// to how often each row is met.
+int32_t mf_additive_fit(const mf_sizes *sizes, const float *x, const uint32_t *indices, float *codebooks,
+                        mf_call *call);
 
 // ---- codes in order of arrival; a code's id is its position. Searches are by L2 or inner product
 int32_t mf_codes_create(uint32_t codec, uint32_t *store, mf_call *call);
 int32_t mf_codes_add(uint32_t store, double n, const uint8_t *codes, mf_call *call);
+int32_t mf_codes_map(uint32_t store, uint32_t map, double offset, double n, mf_call *call);
 int32_t mf_codes_append(uint32_t store, uint32_t other, mf_call *call);
 int32_t mf_codes_get(uint32_t store, double start, double n, uint8_t *codes, mf_call *call);
 // x: what the codes of rows stand for.
@@ -194,15 +255,26 @@ int32_t mf_codes_search(const mf_search *search, const float *queries, float *di
 int32_t mf_codes_range_search(const mf_search *search, const float *queries, uint64_t *lims, uint32_t *result,
                               mf_call *call);
 
+// What a search ran, beside mf_variant's bits.
+typedef enum mf_signs_variant {
+  MF_SIGNS_COUNT = 134217728,  // bits of codes and of rounded queries, counted
+} mf_signs_variant;
+
 // ---- inverted lists of codes with ids; calls are as those of mf_ivf
 // centroids: nlist × d, which codes are taken from; or null.
 int32_t mf_lists_create(uint32_t codec, uint32_t nlist, const float *centroids, uint32_t *store, mf_call *call);
 int32_t mf_lists_add(uint32_t store, double n, const uint8_t *codes, const int64_t *lists, const int64_t *ids,
                      mf_call *call);
+int32_t mf_lists_map(uint32_t store, uint32_t map, const double *sizes, const double *rows, const double *ids,
+                     mf_call *call);
 int32_t mf_lists_append(uint32_t store, uint32_t other, double add_id, mf_call *call);
 int32_t mf_lists_sizes(uint32_t store, double *sizes, mf_call *call);
 int32_t mf_lists_get(uint32_t store, uint32_t list, double n, uint8_t *codes, int64_t *ids, mf_call *call);
 int32_t mf_lists_locate(uint32_t store, double n, const int64_t *ids, int64_t *locations, mf_call *call);
+int32_t mf_lists_keep_map(uint32_t store, uint32_t kind, mf_call *call);
+int32_t mf_lists_update(uint32_t store, double n, const int64_t *ids, const uint8_t *codes, const int64_t *lists,
+                        mf_call *call);
+int32_t mf_lists_ids(uint32_t store, double n, const int64_t *locations, int64_t *ids, mf_call *call);
 // x: what the codes stand for, with the centroids of their lists.
 int32_t mf_lists_gather(uint32_t store, double n, const int64_t *rows, float *x, mf_call *call);
 int32_t mf_lists_remove(uint32_t store, uint32_t selector, double *removed, mf_call *call);
@@ -211,7 +283,38 @@ int32_t mf_lists_search(const mf_search *search, const float *queries, const int
                         int64_t *labels, mf_call *call);
 int32_t mf_lists_range_search(const mf_search *search, const float *queries, const int64_t *probes, uint64_t *lims,
                               uint32_t *result, mf_call *call);
-// ---- hnsw: rows in order of arrival, as a flat store's, and a graph over them
+// Copies the codes at locations.
+int32_t mf_lists_codes(uint32_t store, double n, const int64_t *locations, uint8_t *codes, mf_call *call);
+
+// ---- binary: codes in order of arrival and in lists, as bits of which those that differ are counted
+// What a search ran, beside mf_variant's bits.
+typedef enum mf_binary_variant {
+  MF_HAMMING_DIRECT = 268435456,  // rows where they lie, a query at a time
+  MF_HAMMING_BLOCK = 536870912,   // rows laid out word by word, for many queries
+} mf_binary_variant;
+
+// The metric of graphs of bits: of each float of a row those that differ are counted. No float may be a NaN or an
+// infinity, so that not all of its bits can be used.
+typedef enum mf_binary_metric {
+  MF_HAMMING = 101,
+} mf_binary_metric;
+
+// Stores of any codec; queries are codes. Ties keep the lower id; missing: the largest integer, and -1.
+int32_t mf_binary_search(const mf_search *search, const uint8_t *queries, int32_t *distances, int64_t *labels,
+                         mf_call *call);
+int32_t mf_binary_range_search(const mf_search *search, const uint8_t *queries, uint64_t *lims, uint32_t *result,
+                               mf_call *call);
+// candidates: nq + 1 offsets, then the positions of the rows that each query looks at. No selector.
+int32_t mf_binary_among(const mf_search *search, const uint8_t *queries, const uint32_t *candidates,
+                        int32_t *distances, int64_t *labels, mf_call *call);
+int32_t mf_binary_range_among(const mf_search *search, const uint8_t *queries, const uint32_t *candidates,
+                              uint64_t *lims, uint32_t *result, mf_call *call);
+int32_t mf_binary_lists_search(const mf_search *search, const uint8_t *queries, const int64_t *probes,
+                               int32_t *distances, int64_t *labels, mf_call *call);
+int32_t mf_binary_lists_range_search(const mf_search *search, const uint8_t *queries, const int64_t *probes,
+                                     uint64_t *lims, uint32_t *result, mf_call *call);
+
+// ---- hnsw: rows in order of arrival, as a flat store's, or codes, and a graph over them
 // What a search ran, beside mf_variant's bits.
 typedef enum mf_hnsw_variant {
   MF_HNSW_WALK = 16777216,      // through the graph
@@ -219,27 +322,74 @@ typedef enum mf_hnsw_variant {
   MF_HNSW_SCAN = 67108864,      // every row that may be found, as a flat store
 } mf_hnsw_variant;
 
-// m: links of a row on each level above the ground, where it has twice as many; 2 to 1,024.
-int32_t mf_hnsw_create(uint32_t d, uint32_t m, uint32_t metric, double metric_arg, uint32_t *hnsw, mf_call *call);
+typedef enum mf_hnsw_start {
+  MF_HNSW_ENTRY = 0,   // where greedy walks down from the entry end
+  MF_HNSW_NSG = 1,     // the entry's links and random nodes, those that faiss's NSG takes
+  MF_HNSW_RANDOM = 2,  // random nodes, those that faiss's NNDescent takes
+} mf_hnsw_start;
+
+// In mf_search.nprobe: a walk leaves ef + 1 nodes at most.
+#define MF_HNSW_STEPS 2147483648u
+
+// 32 bytes.
+typedef struct mf_hnsw {
+  uint32_t codec;  // of codes, which are given where x is; 0: x has rows
+  uint32_t d;
+  uint32_t m;      // links of a row on each level above the ground, 1 to 1,024
+  uint32_t width;  // and on it, m to 2,048
+  uint32_t metric;
+  float metric_arg;
+  uint32_t start;  // mf_hnsw_start
+  uint32_t seed;   // of random nodes
+} mf_hnsw;
+
+int32_t mf_hnsw_create(const mf_hnsw *graph, uint32_t *hnsw, mf_call *call);
 // levels: of each row, from 0. The graph is the same however many threads make it.
-int32_t mf_hnsw_add(uint32_t hnsw, double n, const float *x, const uint8_t *levels, uint32_t ef_construction,
+int32_t mf_hnsw_add(uint32_t hnsw, double n, const void *x, const uint8_t *levels, uint32_t ef_construction,
                     mf_call *call);
-// Rows whose graph mf_hnsw_restore brings.
-int32_t mf_hnsw_add_rows(uint32_t hnsw, double n, const float *x, mf_call *call);
+// Rows whose graph mf_hnsw_restore or mf_hnsw_build_graph brings.
+int32_t mf_hnsw_add_rows(uint32_t hnsw, double n, const void *x, mf_call *call);
+typedef enum mf_hnsw_kind {
+  MF_HNSW_NEIGHBORS = 1,  // nearest neighbors
+  MF_HNSW_SPREAD = 2,     // navigating spreading-out: of these, those that no other covers, and links back
+} mf_hnsw_kind;
+
+// 48 bytes.
+typedef struct mf_hnsw_build {
+  uint32_t hnsw;
+  uint32_t kind;        // mf_hnsw_kind
+  uint32_t neighbors;   // of a node, that are looked for
+  uint32_t keep;        // and kept meanwhile
+  uint32_t sample;      // and told of in a round
+  uint32_t back;        // and nodes that it is told they know it
+  uint32_t rounds;      // at most
+  uint32_t exact;       // 1: every node is compared with all others
+  uint32_t list;        // nodes that a walk to a node keeps
+  uint32_t candidates;  // nodes of which its links are chosen
+  double reserved;
+} mf_hnsw_build;
+
+// Makes the graph of all rows, on the ground alone, whatever graph there was.
+int32_t mf_hnsw_build_graph(const mf_hnsw_build *how, mf_call *call);
 // levels: of each row. links: row by row and level by level, those of the ground first, -1 pads; words of them.
 // entry: a row of the highest level, or -1 where there are no rows.
 int32_t mf_hnsw_restore(uint32_t hnsw, double words, double entry, const uint8_t *levels, const int32_t *links,
                         mf_call *call);
 // sizes: rows, words, entry. Then, where there are levels and links for the first two, copies these.
 int32_t mf_hnsw_graph(uint32_t hnsw, double *sizes, uint8_t *levels, int32_t *links, mf_call *call);
+// Rows and graph from a file, as faiss lays them out; the store has none yet. place: rows; the bytes where levels,
+// offsets, links and rows start; words; the entry and its level. Searches check links as they take them.
+int32_t mf_hnsw_map(uint32_t hnsw, uint32_t map, const double *place, mf_call *call);
 // Gives rows other numbers, and links that go with them.
-int32_t mf_hnsw_update(uint32_t hnsw, double n, const int64_t *rows, const float *x, uint32_t ef_construction,
+int32_t mf_hnsw_update(uint32_t hnsw, double n, const int64_t *rows, const void *x, uint32_t ef_construction,
                        mf_call *call);
 // Rows that were linked to those that go get other links; later rows move down.
 int32_t mf_hnsw_remove(uint32_t hnsw, uint32_t selector, double *removed, mf_call *call);
 int32_t mf_hnsw_clear(uint32_t hnsw, mf_call *call);
 int32_t mf_hnsw_gather(uint32_t hnsw, double n, const int64_t *rows, float *x, mf_call *call);
-// nprobe: ef, the nodes that a walk keeps; at least k.
+// A copy of codes from start.
+int32_t mf_hnsw_codes(uint32_t hnsw, double start, double n, uint8_t *codes, mf_call *call);
+// nprobe: ef, the nodes that a walk keeps; at least k. And perhaps MF_HNSW_STEPS.
 int32_t mf_hnsw_search(const mf_search *search, const float *queries, float *distances, int64_t *labels,
                        mf_call *call);
 // Looks at every row.
@@ -262,6 +412,13 @@ int32_t mf_kmeans_assign(const mf_sizes *sizes, const float *x, const float *cen
                          int64_t *labels, mf_call *call);
 // least[i] = min(least[i], squared L2 of x[i] and center).
 int32_t mf_kmeans_least(const mf_sizes *sizes, const float *x, const float *center, float *least, mf_call *call);
+// A step of k-means on each of k parts of rows, of d / k numbers, by itself. means: k × ny × d / k centroids, which
+// move to the mean of the parts nearest to them, then k × ny counts. Those of none stay. Nearness is by products in
+// float, about the centroids' mean; sums are the same with any number of threads.
+int32_t mf_kmeans_parts(const mf_sizes *sizes, const float *x, float *means, mf_call *call);
+// Rows of d numbers, filled up with zeros to ny, a power of two: three times by signs (3 × ny) and a Walsh–Hadamard
+// transform, so that lengths stay. k = 1: rows of ny numbers back to d.
+int32_t mf_rotate_hadamard(const mf_sizes *sizes, const float *x, const float *signs, float *out, mf_call *call);
 
 // ---- gpu: Metal's devices, on Apple its own, elsewhere those of our Metal module
 // Texts of any length come as {u32 handle, u32 bytes} in `text`, for mf_text_take, which copies and frees.

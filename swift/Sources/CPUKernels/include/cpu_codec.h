@@ -11,6 +11,10 @@
 typedef enum cpu_codec_kind {  // as mf_codec_kind
   CPU_CODEC_SCALAR = 0,
   CPU_CODEC_PRODUCT = 1,
+  CPU_CODEC_RABITQ = 8,
+  CPU_CODEC_SIGNS = 9,
+  CPU_CODEC_BINARY = 16,
+  CPU_CODEC_ADDITIVE = 2,
 } cpu_codec_kind;
 
 typedef enum cpu_scalar_type {  // as faiss's QuantizerType
@@ -34,7 +38,9 @@ typedef struct cpu_scalar {
   const float *start;
 } cpu_scalar;
 
+struct cpu_additive;
 struct cpu_pq;
+struct cpu_rabitq;
 
 typedef struct cpu_codec {
   uint32_t kind;  // cpu_codec_kind
@@ -43,6 +49,8 @@ typedef struct cpu_codec {
   cpu_scalar scalar;
   const struct cpu_pq *product;
   cpu_fast_layout layout;  // how codes lie in a store
+  const struct cpu_rabitq *rabitq;  // of signs too
+  const struct cpu_additive *additive;
 } cpu_codec;
 
 struct cpu_kernels;
@@ -56,7 +64,7 @@ void cpu_codec_decode(const struct cpu_kernels *kernels, const cpu_codec *codec,
 // What the code at a place of a store stands for, as cpu_codec_decode has it.
 void cpu_codec_decode_at(const struct cpu_kernels *kernels, const cpu_codec *codec, const uint8_t *store, uint64_t at,
                          const float *centroid, float *x);
-// Codes of n rows.
+// Codes of n rows. Additive ones are made in several steps elsewhere.
 void cpu_codec_encode(const struct cpu_kernels *kernels, const cpu_codec *codec, const float *x, uint64_t n,
                       uint8_t *codes);
 

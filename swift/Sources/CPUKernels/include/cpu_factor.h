@@ -68,7 +68,8 @@ cpu_factor_status cpu_topk_svd(const cpu_kernels *kernels, const cpu_team *team,
 // triangle. False: no convergence, which finite numbers do not show.
 bool cpu_eigen_symmetric(uint64_t n, const double *a, double *values, double *vectors, double *scratch);
 // Doubles of scratch.
-static inline uint64_t cpu_eigen_scratch(uint64_t n) { return n * n + 2 * n; }
+#define CPU_EIGEN_TURNS 4096  // rotations of vectors that are kept, to be done together
+static inline uint64_t cpu_eigen_scratch(uint64_t n) { return n * n + 2 * n + 3 * CPU_EIGEN_TURNS; }
 
 // c = Qᵀv, of an m × n matrix; partial sums of row blocks are in `sums`, n each.
 #define CPU_PROJECT_ROWS 1024

@@ -69,6 +69,7 @@ typedef struct cpu_limits {
 } cpu_limits;
 
 struct cpu_pq_kernels;
+struct cpu_train_kernels;
 
 typedef struct cpu_kernels {
   const char *name;
@@ -124,6 +125,7 @@ typedef struct cpu_kernels {
   const struct cpu_factor *factor;  // those of factorizations: cpu_factor.h
   const struct cpu_gemm_kernels *gemm;  // of products
   const struct cpu_pq_kernels *pq;  // of product quantizers: cpu_pq.h
+  const struct cpu_train_kernels *train;  // cpu_train.h
   // Sums of n rows of k numbers by x, and of n columns; of w's type, cpu_type, in rows `line` apart.
   void (*gemv_rows)(uint32_t type, const void *w, size_t line, uint64_t n, uint64_t k, const float *x, float *sums);
   void (*gemv_columns)(uint32_t type, const void *w, size_t line, uint64_t n, uint64_t k, const float *x, float *sums);
@@ -184,6 +186,7 @@ typedef struct cpu_scan {
   cpu_source source;
   const float *queries;  // nq × d as given
   cpu_collector *collectors;
+  bool locations;  // labels are locations, not ids; ties still go by id
 } cpu_scan;
 
 // Ends a scan of some sampled rows, made for the m nearest of them: collecting starts anew for k, with
@@ -255,6 +258,7 @@ void cpu_leave_core(int core);
 
 // ---- atomics, for Swift
 static inline uint64_t cpu_atomic_next(uint64_t *counter) { return __atomic_fetch_add(counter, 1, __ATOMIC_ACQ_REL); }
+static inline void cpu_atomic_add(uint64_t *sum, uint64_t more) { __atomic_fetch_add(sum, more, __ATOMIC_RELAXED); }
 // One less; returns what is left.
 static inline uint32_t cpu_atomic_down(uint32_t *counter) { return __atomic_sub_fetch(counter, 1, __ATOMIC_ACQ_REL); }
 static inline uint64_t cpu_atomic_load(const uint64_t *value) { return __atomic_load_n(value, __ATOMIC_ACQUIRE); }

@@ -11,6 +11,7 @@
 
 #define CPU_PQ_BLOCK 64     // codes a block of columns holds
 #define CPU_PQ_GROUP 4      // blocks that a filter takes at once
+#define CPU_PQ_ROWS 4       // rows whose tables are made at once
 #define CPU_PQ_MAX_BITS 16  // of an index
 #define CPU_PQ_MAX_BYTES 256  // sub-vectors whose bytes fit a filter's sums
 
@@ -24,8 +25,9 @@ typedef struct cpu_pq {
 } cpu_pq;
 
 typedef struct cpu_pq_kernels {
-  // out[m * stride + j]: what centroid j adds to the key: squared L2, or minus the product.
-  void (*tables)(const cpu_pq *pq, bool inner, const float *x, float *out);
+  // out[m * stride + j]: what centroid j adds to the key: squared L2, or minus the product. For up to CPU_PQ_ROWS
+  // rows, whose tables follow one another.
+  void (*tables)(const cpu_pq *pq, bool inner, uint32_t rows, const float *x, float *out);
   // The nearest centroid of part m by squared L2; ties take the lower.
   uint32_t (*nearest)(const cpu_pq *pq, uint32_t m, const float *part);
   // Sums of one block's entries.
@@ -58,6 +60,10 @@ void cpu_pq_encode(const struct cpu_kernels *kernels, const cpu_pq *pq, const fl
 // What n codes stand for, each plus `centroid` (d floats) unless that is NULL.
 void cpu_pq_decode(const cpu_pq *pq, const uint8_t *codes, uint64_t n, const float *centroid, float *x);
 
+// Sums of the entries of n codes, those of nodes, of one table of a distance a centroid.
+void cpu_pq_sums(const cpu_pq *pq, const float *tables, const uint8_t *codes, const uint32_t *nodes, uint32_t n,
+                 float *sums);
+
 // Codes by column: what a scan reads.
 typedef struct cpu_pq_chunk {
   uint32_t n;
@@ -76,5 +82,9 @@ size_t cpu_pq_scratch(const cpu_pq *pq);
 // Queries, index[i] or first + i of the search, against a chunk, into the search's collectors. For L2 and products.
 void cpu_pq_scan(const struct cpu_scan *scan, const cpu_pq *pq, const uint32_t *index, uint32_t first, uint32_t nq,
                  const cpu_pq_chunk *chunk, float *scratch);
+// A query against a chunk by tables that are there, m × stride, in scratch as cpu_pq_scan has it: a code's key is base,
+// its entries and, unless terms is NULL, its term, give or take `lost`.
+void cpu_table_scan(const struct cpu_scan *scan, const cpu_pq *pq, uint64_t number, const cpu_pq_chunk *chunk,
+                    float *tables, const float *terms, double base, double lost);
 
 #endif

@@ -1,0 +1,8 @@
+#if defined(__x86_64__)
+#include <immintrin.h>
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq,popcnt"))), apply_to = function)
+#define ISA avx512
+#define ISA_AVX512
+#include "binary.inc.h"
+#pragma clang attribute pop
+#endif

@@ -1,0 +1,3 @@
+// The plain twin of every kernel.
+#define ISA scalar
+#include "binary.inc.h"
