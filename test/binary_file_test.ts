@@ -114,6 +114,33 @@ Deno.test("deserializeIndexBinary() refuses or takes every file with any byte ch
   assert(refused > 1000);
 });
 
+Deno.test("deserializeIndexBinary() refuses or takes every file with any 8 bytes of another size", async () => {
+  let refused = 0;
+  for (const [kind, file] of files) {
+    for (let at = 0; at + 8 <= file.length; at++) {
+      for (const value of [2n ** 62n, 2n ** 32n - 1n, 2n ** 31n, 10n ** 9n, 0n]) {
+        const forged = forge(kind, u64(at, value));
+        if (!await readOrRefuse(forged, `${kind} with ${value} at byte ${at}`)) refused++;
+      }
+    }
+  }
+  assert(refused > 3000);
+});
+
+Deno.test("deserializeIndexBinary() refuses or takes parts of files put together", async () => {
+  const all = [...files.values()];
+  for (const [i, one] of all.entries()) {
+    for (const [j, other] of all.entries()) {
+      const cut = (i * 31 + j * 17) % one.length;
+      const rest = other.subarray((i * 13 + j * 29) % other.length);
+      const spliced = new Uint8Array(cut + rest.length);
+      spliced.set(one.subarray(0, cut));
+      spliced.set(rest, cut);
+      await readOrRefuse(spliced, `file ${i} to byte ${cut}, then ${j}`);
+    }
+  }
+});
+
 // Where things are in the files: of 24 bits, and mostly 12 vectors.
 const [D, CODE_SIZE, NTOTAL, IS_TRAINED, METRIC, AFTER] = [4, 8, 12, 20, 21, 25];
 const FLAT = AFTER + 8 + 36;

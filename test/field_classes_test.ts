@@ -8,8 +8,9 @@
 import assert from "node:assert/strict";
 import { backend as selectedBackend } from "../lib/backend/select.ts";
 import { FormatError } from "../lib/errors.ts";
+import { IndexBinary } from "../lib/index/binary/index_binary.ts";
 import type { Index } from "../lib/index/index.ts";
-import { deserializeIndex, readIndex } from "../lib/io/mod.ts";
+import { deserializeIndex, deserializeIndexBinary, readIndex } from "../lib/io/mod.ts";
 import { ByteWriter } from "../lib/io/byte_writer.ts";
 import { corpus, type Sample } from "./fuzz/corpus.ts";
 import type { Field } from "./fuzz/trace.ts";
@@ -29,6 +30,8 @@ const HUGE = [2n ** 31n, 2n ** 32n, 2n ** 40n, 2n ** 60n, 2n ** 61n, 2n ** 63n, 
 interface Bad {
   name: string;
   bytes: Uint8Array;
+  /** Whether it is read as an index of bits. */
+  isBinary?: boolean;
   /** Whether it is only found out when it is used, where it is mapped. */
   isLate?: boolean;
 }
@@ -46,13 +49,17 @@ function fieldOf({ kind, fields }: Sample, name: string, nth = 0): Field {
 }
 
 /** A copy of a sample with a field replaced. */
-function set({ kind, bytes }: Sample, { at, bytes: size, name }: Field, value: bigint): Bad {
+function set(
+  { kind, isBinary, bytes }: Sample,
+  { at, bytes: size, name }: Field,
+  value: bigint,
+): Bad {
   const copy = bytes.slice();
   const view = new DataView(copy.buffer);
   if (size === 1) view.setUint8(at, Number(value));
   else if (size === 4) view.setInt32(at, Number(BigInt.asIntN(32, value)), true);
   else view.setBigUint64(at, BigInt.asUintN(64, value), true);
-  return { name: `${kind}: ${name} at ${at} is ${value}`, bytes: copy };
+  return { name: `${kind}: ${name} at ${at} is ${value}`, isBinary, bytes: copy };
 }
 
 /** A copy of a file with an item of an array replaced. */
@@ -216,8 +223,9 @@ const classes: [name: string, files: () => (Bad | Promise<Bad>)[]][] = [
       for (const { at } of codes) {
         const bytes = one.bytes.slice();
         bytes.set(new TextEncoder().encode("null"), at);
-        bad.push({ name: `${one.kind}: null at ${at}`, bytes });
-        bad.push({ name: `${one.kind}: null at the end`, bytes: bytes.slice(0, at + 4) });
+        const { kind, isBinary } = one;
+        bad.push({ name: `${kind}: null at ${at}`, isBinary, bytes });
+        bad.push({ name: `${kind}: null at the end`, isBinary, bytes: bytes.slice(0, at + 4) });
       }
     }
     return bad;
@@ -314,14 +322,15 @@ const classes: [name: string, files: () => (Bad | Promise<Bad>)[]][] = [
 
 /** Reads a file: refused with FormatError, or, where that may be, an index that can be used. */
 async function assertHarmless(
-  read: () => Promise<Index>,
+  read: () => Promise<Index | IndexBinary>,
   what: string,
   mayRead: boolean,
 ): Promise<void> {
   try {
     using index = await read();
     assert(mayRead, `${what} was read`);
-    await index.search(numbers(index.d), 3);
+    if (index instanceof IndexBinary) await index.search(new Uint8Array(index.codeSize), 3);
+    else await index.search(numbers(index.d), 3);
   } catch (error) {
     const isFine = error instanceof FormatError ||
       mayRead && error instanceof Error &&
@@ -338,9 +347,10 @@ for (const [name, make] of classes) {
     const path = `${directory}/case`;
     // Numbers such as efSearch may be as large as they like.
     const isAny = name.startsWith("any number");
-    for (const { name: what, bytes, isLate = false } of files) {
-      await assertHarmless(() => deserializeIndex(bytes, { backend }), what, isAny);
-      if (backend.mapFile === undefined) continue;
+    for (const { name: what, bytes, isBinary = false, isLate = false } of files) {
+      const read = isBinary ? deserializeIndexBinary : deserializeIndex;
+      await assertHarmless(() => read(bytes, { backend }), what, isAny);
+      if (backend.mapFile === undefined || isBinary) continue;
       // Zero-copy readers are held to the same (#5275).
       await Deno.writeFile(path, bytes);
       const map = () => readIndex(path, { backend, mmap: true, ondiskSameDir: true });

@@ -227,10 +227,6 @@ testEach("parameters of searches out of range are refused", async (backend) => {
       name: "RangeError",
     });
   }
-  if (backend.name === "gpu") {
-    await assert.rejects(index.search(row(0), 1, { maxCodes: 5 }), UnsupportedError);
-    return;
-  }
   const all = await index.search(x.subarray(0, 20 * d), 5);
   for (const maxCodes of [n, 2 ** 31, 2 ** 40]) {
     const found = await index.search(x.subarray(0, 20 * d), 5, { maxCodes });
@@ -238,12 +234,52 @@ testEach("parameters of searches out of range are refused", async (backend) => {
   }
   index.maxCodes = 1;
   const one = await index.search(x.subarray(0, 20 * d), 5);
-  assert.deepEqual(one.row(3).length, 1);
-  assert.equal(one.run.scanned, 20);
+  // A GPU looks at whole lists.
+  if (backend.name !== "gpu") {
+    assert.deepEqual(one.row(3).length, 1);
+    assert.equal(one.run.scanned, 20);
+  }
   const within = await index.rangeSearch(x.subarray(0, 4 * d), 6, { maxEmptyResultBuckets: 100 });
   const without = await index.rangeSearch(x.subarray(0, 4 * d), 6);
   assert.deepEqual(within.labels, without.labels);
   assert.deepEqual(within.lims, without.lims);
+});
+
+testEach("stores that scan whole lists end after one, when enough was seen", async (backend) => {
+  const isGpu = backend.name === "gpu";
+  using index = await make(isGpu ? "IVF9,Flat" : "IVF9,PQ4x4fs", backend);
+  const queries = x.subarray(0, 30 * d);
+  const { labels: probes } = await index.quantizer.search(queries, index.nlist);
+  const sizes = index.store.sizes();
+  const chosen = new Set(Array.from({ length: n }, (_, i) => BigInt(i)).filter((id) => id % 5n));
+  const members = (id: bigint) => chosen.has(id);
+  const lists = (await index.quantizer.assign(x)).map((list) => list);
+  for (
+    const [params, most] of [
+      [{ maxCodes: 1 }, 1],
+      [{ maxCodes: 70 }, 70],
+      [{ maxCodes: 50, filter: members }, 50],
+      [{ maxCodes: 50, ensureTopkFull: true }, n],
+    ] as const
+  ) {
+    const found = await index.search(queries, n, params);
+    for (let query = 0; query < 30; query++) {
+      let seen = 0;
+      const looked = new Set<bigint>();
+      for (const list of probes.subarray(query * 9, (query + 1) * 9)) {
+        if (seen >= most) break;
+        looked.add(list);
+        seen += "filter" in params
+          ? lists.filter((of, i) => of === list && members(BigInt(i))).length
+          : sizes[Number(list)]!;
+      }
+      const row = found.row(query);
+      assert.equal(row.length, seen, `${JSON.stringify(params)}: ${query}`);
+      assert(row.every(({ id }) => looked.has(lists[id]!)));
+    }
+    const alone = index.searchSync(row(7), n, params);
+    assert.deepEqual(alone.row(0), found.row(7));
+  }
 });
 
 testEach("codes of indexes around others are added, and come back", async (backend) => {

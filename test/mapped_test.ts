@@ -3,7 +3,7 @@ import { createCpuBackend } from "../lib/backend/cpu/mod.ts";
 import { createReferenceBackend } from "../lib/backend/reference/mod.ts";
 import { FormatError, UnsupportedError } from "../lib/errors.ts";
 import { indexFactory } from "../lib/index/factory.ts";
-import { IndexHNSWFlat } from "../lib/index/hnsw.ts";
+import { IndexHNSW } from "../lib/index/hnsw.ts";
 import type { Index } from "../lib/index/index.ts";
 import { IndexIVF } from "../lib/index/ivf.ts";
 import { readIndex, serializeIndex, writeIndex } from "../lib/io/mod.ts";
@@ -27,6 +27,8 @@ const STRINGS = [
   "IVF8,SQfp16",
   "IVF8,PQ7x4",
   "HNSW6,Flat",
+  "HNSW6,SQ8",
+  "HNSW6_PQ7x4",
 ];
 
 /** An index of a factory string with the vectors, in a file. */
@@ -102,7 +104,7 @@ if (isNative) {
       for (const one of [index, copy]) {
         assert.equal(await one.removeIds([5, 17, 2999]), 3);
         await one.add(x.subarray(0, 10 * D));
-        if (one instanceof IndexHNSWFlat) await one.updateVectors([4], x.subarray(7, 14));
+        if (one instanceof IndexHNSW) await one.updateVectors([4], x.subarray(7, 14));
       }
       assert(index.memoryUsage() > N * D / 4);
       await assertSame(index, copy, string);

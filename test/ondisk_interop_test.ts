@@ -33,7 +33,7 @@ if (isNative) {
   const backend = createCpuBackend();
 
   Deno.test("files written by faiss are mapped, and give its labels and distances", async () => {
-    assert.equal(names.length, 40);
+    assert.equal(names.length, 44);
     for (const name of names) {
       const path = `${directory}/${name}.faiss`;
       using index = await readIndex(path, { backend, mmap: true });

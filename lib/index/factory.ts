@@ -145,7 +145,8 @@ function explain(description: string, tokens: string[]): Error {
       );
     }
     if (!isAvailable(token)) {
-      return new RangeError(`Cannot parse "${description}": unknown token "${token}"`);
+      const hint = /^B(Flat|IVF|HNSW|Hash)/.test(token) ? "; indexBinaryFactory knows it" : "";
+      return new RangeError(`Cannot parse "${description}": unknown token "${token}"${hint}`);
     }
   }
   const at = tokens.findIndex((token, i) => {

@@ -9,7 +9,6 @@ import type {
   InvertedLists,
   ListPlaces,
   RangeNeighbors,
-  RunInfo,
   StoreSearch,
 } from "../backend/backend.ts";
 import { NotTrainedError } from "../errors.ts";
@@ -22,6 +21,7 @@ import { checkUpdatable, DirectMapType, isSequence } from "./direct_map.ts";
 import { IndexFlat } from "./flat.ts";
 import { type CheckedSearch, Index, type IndexOptions, type TrainOptions } from "./index.ts";
 import { joinLists, listBytes, splitLists } from "./ivf_encode.ts";
+import { cutProbes, limitSearch, searchInParts } from "./ivf_probes.ts";
 import { searchByRank } from "./ivf_range.ts";
 import { checkNesting } from "./nesting.ts";
 import { addTime } from "./parts.ts";
@@ -423,33 +423,15 @@ export abstract class IndexIVF extends Index {
     how: CheckedSearch,
   ): Promise<SearchResult> {
     const nprobe = this.#nprobe(how);
-    const rows = Math.ceil(PROBES_A_CALL / nprobe);
-    const queries = this.prepare(x);
-    const nq = queries.length / this.d;
-    const search = this.listSearch(how);
-    if (nq <= rows) {
-      const coarse = await this.#probes(queries, nprobe, how);
-      const found = await this.store.search(queries, coarse.labels, k, search);
-      return new SearchResult(found.distances, found.labels, k, addTime(found.run, coarse.run));
-    }
+    const { limit, search } = this.#limits(how);
     // In parts, so that the probes take little memory however many queries there are.
-    const distances = new Float32Array(nq * k);
-    const labels = new BigInt64Array(nq * k);
-    let [scanned, recomputed] = [0, 0];
-    let before: RunInfo | undefined;
-    for (let from = 0;; from += rows) {
-      const part = queries.subarray(from * this.d, (from + rows) * this.d);
-      const coarse = await this.#probes(part, nprobe, how);
-      const found = await this.store.search(part, coarse.labels, k, search);
-      distances.set(found.distances, from * k);
-      labels.set(found.labels, from * k);
-      scanned += found.run.scanned;
-      recomputed += found.run.recomputed;
-      const run = before = addTime(addTime(found.run, coarse.run), before);
-      if (from + rows >= nq) {
-        return new SearchResult(distances, labels, k, { ...run, scanned, recomputed });
-      }
-    }
+    const step = Math.ceil(PROBES_A_CALL / nprobe) * this.d;
+    return await searchInParts(this.prepare(x), step, k, async (queries) => {
+      const coarse = await this.#probes(queries, nprobe, how);
+      const lists = this.#cut(coarse, k, limit);
+      const found = await this.store.search(queries, lists, k, search);
+      return new SearchResult(found.distances, found.labels, k, addTime(found.run, coarse.run));
+    });
   }
 
   /** @internal */
@@ -461,27 +443,27 @@ export abstract class IndexIVF extends Index {
     const nprobe = this.#nprobe(how);
     const queries = this.prepare(x);
     const coarse = this.quantizer.searchSync(queries, nprobe, how.params.quantizerParams);
-    const found = this.store.searchSync(queries, coarse.labels, k, this.listSearch(how));
+    const { limit, search } = this.#limits(how);
+    const found = this.store.searchSync(queries, this.#cut(coarse, k, limit), k, search);
     return new SearchResult(found.distances, found.labels, k, addTime(found.run, coarse.run));
   }
 
-  /** How the store is searched for the nearest. @internal */
-  protected listSearch(how: CheckedSearch): StoreSearch {
-    const search = this.storeSearch(how);
-    const maxCodes = how.params.maxCodes ?? this.maxCodes;
-    if (!Number.isInteger(maxCodes) || maxCodes < 0) {
-      throw new RangeError(`Cannot search: maxCodes ${maxCodes} is no integer of at least 0`);
-    }
-    if (maxCodes > 0 && this.backend.name === "gpu") {
-      throw this.unsupported("search with maxCodes", "a GPU looks at whole lists");
-    }
-    return {
-      ...search,
-      // As many as no index holds are all.
-      maxCodes: maxCodes < 2 ** 32 ? maxCodes : 0,
-      ensureTopkFull: how.params.ensureTopkFull,
-      locations: how.locations,
-    };
+  /** Whether searches of the store end after a list only. @internal */
+  protected get scansWholeLists(): boolean {
+    return this.backend.name === "gpu";
+  }
+
+  /** How much is looked at, and what of that the store is told. */
+  #limits(how: CheckedSearch): { limit: StoreSearch; search: StoreSearch } {
+    const limit = limitSearch(this.storeSearch(how), how, this.maxCodes);
+    if (!limit.maxCodes || !this.scansWholeLists) return { limit, search: limit };
+    return { limit, search: { ...limit, maxCodes: 0 } };
+  }
+
+  /** The lists that queries look at. */
+  #cut({ labels, k: nprobe }: SearchResult, k: number, limit: StoreSearch): BigInt64Array {
+    if (!limit.maxCodes || !this.scansWholeLists) return labels;
+    return cutProbes(labels, nprobe, k, limit, this.store.sizes(), () => this.heldIds());
   }
 
   /** @internal */

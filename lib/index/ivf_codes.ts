@@ -101,6 +101,12 @@ export abstract class IndexIVFCodes extends IndexIVF {
     return this.codec.spec;
   }
 
+  /** Blocks of codes are looked at as a whole, as in FAISS. @internal */
+  protected override get scansWholeLists(): boolean {
+    const spec = this.storeSpec();
+    return super.scansWholeLists || "inBlocks" in spec && spec.inBlocks === true;
+  }
+
   /** What codes are taken from, where they are residuals. @internal */
   protected residual(): { centroids: Float32Array } | undefined {
     if (!this.byResidual) return undefined;

@@ -52,7 +52,7 @@ export async function writeIndexBinary(index: IndexBinary, path: string | URL): 
  */
 export async function readIndexBinary(
   path: string | URL,
-  options: ReadIndexOptions = {},
+  options: Pick<ReadIndexOptions, "backend"> = {},
 ): Promise<IndexBinary> {
   using reader = await ByteReader.open(path);
   return await readWhole(reader, options);
@@ -99,7 +99,7 @@ export async function serializeIndexBinary(index: IndexBinary): Promise<Uint8Arr
  */
 export async function deserializeIndexBinary(
   bytes: Uint8Array,
-  options: ReadIndexOptions = {},
+  options: Pick<ReadIndexOptions, "backend"> = {},
 ): Promise<IndexBinary> {
   return await readWhole(ByteReader.of(bytes), options);
 }

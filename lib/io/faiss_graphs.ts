@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { HNSWGraph } from "../backend/backend.ts";
+import type { GraphPlaces, HNSWGraph } from "../backend/backend.ts";
 import { copyProduct, copyScalar } from "../index/code_checks.ts";
 import type { IndexGraph } from "../index/graph.ts";
 import { type HNSWParameters, IndexHNSWFlat } from "../index/hnsw.ts";
@@ -27,6 +27,11 @@ import { flatCode, writeHeader } from "./faiss_writer.ts";
 /** Graphs over codes, and those over vectors, by their four characters. */
 const OVER_CODES = { IHNs: "IxSQ", IHNp: "IxPq", INSs: "IxSQ", INSp: "IxPq" } as const;
 
+/** Bytes that follow the codes of a product quantizer's index. */
+const PRODUCT_TRAILER = 9;
+/** A graph that stays in its file. */
+type GraphInFile = Omit<GraphPlaces, "rows">;
+
 /** Reads an index over a graph. */
 export async function readGraphIndex(place: Place, code: string): Promise<IndexGraph> {
   const { reader } = place;
@@ -35,11 +40,9 @@ export async function readGraphIndex(place: Place, code: string): Promise<IndexG
   if (!header.isTrained && (header.ntotal > 0 || !(code in OVER_CODES))) {
     reader.fail(`a graph of ${header.ntotal} vectors is marked as not trained`, at);
   }
-  if (code === "IHNf" && reader.map !== undefined && header.ntotal > 0) {
-    return await mapHNSW(place, header);
-  }
   using stack = new DisposableStack();
-  let graph: HNSWGraph;
+  let graph: HNSWGraph | undefined;
+  let places: GraphInFile | undefined;
   let made: (storage: IndexScalarQuantizer | IndexPQ | undefined) => IndexGraph;
   if (code === "INNf") {
     const { K, neighbors, nndescent } = await readNeighbors(reader, header);
@@ -61,47 +64,32 @@ export async function readGraphIndex(place: Place, code: string): Promise<IndexG
       return index;
     };
   } else {
-    const read = await readGraph(reader, header.ntotal);
-    graph = read.graph;
+    const isMapped = reader.map !== undefined && header.ntotal > 0;
+    const read = isMapped
+      ? await skipGraph(reader, header.ntotal)
+      : await readGraph(reader, header.ntotal);
+    if ("places" in read) places = read.places;
+    else graph = read.graph;
     made = (storage) => stack.use(makeHNSW(place, header, read.hnsw, storage));
   }
   const storageAt = reader.offset;
   const kind = await reader.text(4, "the kind of storage");
   const index = code in OVER_CODES
-    ? await readCodes(place, header, OVER_CODES[code as keyof typeof OVER_CODES], kind, made)
-    : await readVectors(place, header, kind, () => made(undefined));
+    ? await readCodes(
+      place,
+      header,
+      OVER_CODES[code as keyof typeof OVER_CODES],
+      kind,
+      made,
+      places,
+    )
+    : await readVectors(place, header, kind, () => made(undefined), places);
   if (index === undefined) {
     return reader.fail(`${code} has its vectors in ${JSON.stringify(kind)}`, storageAt);
   }
-  if (header.ntotal > 0) await index.store.restore(graph);
+  if (graph !== undefined && header.ntotal > 0) await index.store.restore(graph);
   stack.move();
   return index;
-}
-
-/** A graph over vectors, both of which stay in the file. */
-async function mapHNSW(place: Place, header: Header): Promise<IndexGraph> {
-  const { reader } = place;
-  const { places, hnsw } = await skipGraph(reader, header.ntotal);
-  const storageAt = reader.offset;
-  const kind = await reader.text(4, "the kind of storage");
-  if (!isFlat(kind)) {
-    reader.fail(`IHNf has its vectors in ${JSON.stringify(kind)}`, storageAt);
-  }
-  const flat = await readFlatHeader(reader, kind);
-  checkSame(reader, header, flat, storageAt);
-  const bytes = header.ntotal * header.d * 4;
-  reader.need(bytes, "the vectors");
-  using stack = new DisposableStack();
-  const index = stack.use(makeHNSW(place, header, hnsw, undefined));
-  index.store.map!(reader.map!, { ...places, rows: reader.offset });
-  reader.offset += bytes;
-  stack.move();
-  return index;
-}
-
-/** Whether four characters are a flat index's. */
-function isFlat(kind: string): kind is "IxF2" | "IxFI" | "IxFl" {
-  return kind === "IxF2" || kind === "IxFI" || kind === "IxFl";
 }
 
 function makeHNSW(
@@ -142,13 +130,21 @@ async function readVectors(
   header: Header,
   kind: string,
   made: () => IndexGraph,
+  places: GraphInFile | undefined,
 ): Promise<IndexGraph | undefined> {
-  if (!isFlat(kind)) return undefined;
+  if (kind !== "IxF2" && kind !== "IxFI" && kind !== "IxFl") return undefined;
   const at = reader.offset - 4;
   const flat = await readFlatHeader(reader, kind);
   checkSame(reader, header, flat, at);
   const index = made();
-  await readRows(reader, flat, (x) => index.store.addRows(x));
+  if (places === undefined) {
+    await readRows(reader, flat, (x) => index.store.addRows(x));
+  } else {
+    const bytes = 4 * flat.d * flat.ntotal;
+    reader.need(bytes, "the vectors");
+    index.store.map!(reader.map!, { ...places, rows: reader.offset });
+    reader.offset += bytes;
+  }
   return index;
 }
 
@@ -159,6 +155,7 @@ async function readCodes(
   wanted: "IxSQ" | "IxPq",
   kind: string,
   made: (storage: IndexScalarQuantizer | IndexPQ) => IndexGraph,
+  places: GraphInFile | undefined,
 ): Promise<IndexGraph | undefined> {
   if (kind !== wanted) return undefined;
   const { reader, backend } = place;
@@ -170,6 +167,12 @@ async function readCodes(
     copyScalar(storage.sq, (index as IndexHNSWSQ | IndexNSGSQ).sq);
   } else {
     copyProduct(storage.pq, (index as IndexHNSWPQ | IndexNSGPQ).pq);
+  }
+  if (places !== undefined) {
+    const end = reader.offset - (kind === "IxPq" ? PRODUCT_TRAILER : 0);
+    const rows = end - storage.ntotal * storage.saCodeSize;
+    index.store.map!(reader.map!, { ...places, rows });
+    return index;
   }
   const rows = Math.max(1, Math.floor(CHUNK_BYTES / storage.saCodeSize));
   for (let row = 0; row < storage.ntotal; row += rows) {

@@ -79,7 +79,7 @@ export class HadamardRotation extends VectorTransform {
     return this.native(y, true, options) ?? super.doReverse(y, options);
   }
 
-  // Not of #: a clone has no such names.
+  /** Not of `#`: a clone has no such names. @internal */
   private native(
     x: Float32Array,
     isBack: boolean,

@@ -8,7 +8,14 @@
 import type { Backend } from "../../lib/backend/backend.ts";
 import type { Index } from "../../lib/index/index.ts";
 import { IndexIVF } from "../../lib/index/ivf.ts";
-import { deserializeIndex, serializeIndex, writeIndex } from "../../lib/io/mod.ts";
+import {
+  deserializeIndex,
+  deserializeIndexBinary,
+  serializeIndex,
+  serializeIndexBinary,
+  writeIndex,
+} from "../../lib/io/mod.ts";
+import { everyBinaryKind } from "../binary_kinds.ts";
 import { everyKind } from "../indexes.ts";
 import { type Field, trace } from "./trace.ts";
 
@@ -16,6 +23,8 @@ import { type Field, trace } from "./trace.ts";
 export interface Sample {
   /** Name of its kind. */
   kind: string;
+  /** Whether it holds an index of bits. */
+  isBinary: boolean;
   /** All of it. */
   bytes: Uint8Array<ArrayBuffer>;
   /** What it is made of. */
@@ -39,6 +48,11 @@ export async function corpus(backend: Backend, directory: string): Promise<Sampl
     }
     index.dispose();
   }
+  for (const [kind, index] of await everyBinaryKind(backend)) {
+    const bytes = await serializeIndexBinary(index);
+    samples.push(await sampleOf(`bits ${kind}`, bytes, backend, true));
+    index.dispose();
+  }
   return samples;
 }
 
@@ -52,14 +66,16 @@ async function sampleOf(
   kind: string,
   bytes: Uint8Array<ArrayBuffer>,
   backend: Backend,
+  isBinary = false,
 ): Promise<Sample> {
+  const read = isBinary ? deserializeIndexBinary : deserializeIndex;
   const fields = await trace(async () => {
     // Lists that are elsewhere are refused here, after all that is special to them.
     try {
-      (await deserializeIndex(bytes, { backend })).dispose();
+      (await read(bytes, { backend })).dispose();
     } catch (error) {
       if (!kind.endsWith("on disk")) throw error;
     }
   });
-  return { kind, bytes, fields };
+  return { kind, isBinary, bytes, fields };
 }

@@ -10,6 +10,8 @@ export interface FuzzOptions {
   seconds: number;
   /** The first case: each is made from its number alone. */
   seed: number;
+  /** Cases at least, however long they take. */
+  least?: number;
   /** Cases at most. */
   cases?: number;
   /** Whether to say how far it is. */
@@ -39,11 +41,13 @@ interface Failure {
 }
 
 /** Runs cases; throws at the first that is no typed error, with how to run it again. */
-export async function fuzz({ seconds, seed, cases, verbose }: FuzzOptions): Promise<FuzzReport> {
+export async function fuzz(
+  { seconds, seed, least = 0, cases, verbose }: FuzzOptions,
+): Promise<FuzzReport> {
   const worker = new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "--allow-all", "--quiet", new URL("worker.ts", import.meta.url).pathname],
-      ...[seed, seconds, ...cases === undefined ? [] : [cases]].map(String),
+      ...[seed, seconds, least, ...cases === undefined ? [] : [cases]].map(String),
     ],
     env: { METALFAISS_THREADS: "2" },
     stdin: "null",

@@ -267,6 +267,8 @@ const MUTATIONS: readonly Mutation[] = [
 export interface Case {
   /** Kind of the good file that it was made of. */
   kind: string;
+  /** Whether it is read as an index of bits. */
+  isBinary: boolean;
   /** What was done to that. */
   steps: string[];
   /** All of it. */
@@ -286,5 +288,6 @@ export function mutate(samples: readonly Sample[], random: Random): Case {
       at >= 0 && at + bytes <= draft.bytes.length
     );
   }
-  return { kind: sample.kind, steps: draft.steps, bytes: draft.bytes };
+  const { kind, isBinary } = sample;
+  return { kind, isBinary, steps: draft.steps, bytes: draft.bytes };
 }

@@ -7,8 +7,15 @@
 import assert from "node:assert/strict";
 import type { Backend } from "../../lib/backend/backend.ts";
 import { FormatError, NotTrainedError, UnsupportedError } from "../../lib/errors.ts";
+import { IndexBinary } from "../../lib/index/binary/index_binary.ts";
 import type { Index } from "../../lib/index/index.ts";
-import { deserializeIndex, readIndex, serializeIndex } from "../../lib/io/mod.ts";
+import {
+  deserializeIndex,
+  deserializeIndexBinary,
+  readIndex,
+  serializeIndex,
+  serializeIndexBinary,
+} from "../../lib/io/mod.ts";
 import type { Random } from "../../lib/random.ts";
 import { numbers } from "../indexes.ts";
 import type { Case } from "./mutate.ts";
@@ -53,16 +60,16 @@ function isHarmless(error: unknown): boolean {
  * @param random Chooses how the file is read.
  */
 export async function runCase(
-  { kind, bytes }: Case,
+  { kind, isBinary, bytes }: Case,
   { backend, path }: How,
   random: Random,
 ): Promise<Outcome> {
   // Lists that are elsewhere are read from files only.
-  const isMapped = kind.endsWith("on disk") || random.integer(3) === 0;
+  const isMapped = !isBinary && (kind.endsWith("on disk") || random.integer(3) === 0);
   if (backend.mapFile === undefined || !isMapped) {
-    let index: Index;
+    let index: Index | IndexBinary;
     try {
-      index = await deserializeIndex(bytes, { backend });
+      index = await (isBinary ? deserializeIndexBinary : deserializeIndex)(bytes, { backend });
     } catch (error) {
       assertRefusal(error);
       return "refused";
@@ -93,12 +100,41 @@ export async function runCase(
 }
 
 /** Everything that looks at vectors, and then what changes them. */
-async function use(index: Index, isFine: (error: unknown) => boolean): Promise<void> {
-  const { d } = index;
-  const queries = numbers(2 * d, 3);
+async function use(
+  index: Index | IndexBinary,
+  isFine: (error: unknown) => boolean,
+): Promise<void> {
+  if (index instanceof IndexBinary) {
+    const length = index.codeSize;
+    const queries = Uint8Array.from({ length: 2 * length }, (_, i) => 37 * i);
+    await useAll<Uint8Array>(index, queries, length, isFine);
+  } else {
+    await useAll<Float32Array>(index, numbers(2 * index.d, 3), index.d, isFine);
+  }
+}
+
+/** What both kinds of index do. */
+interface Usable<T> {
+  search(queries: T, k: number, params?: { filter: (number | bigint)[] }): Promise<unknown>;
+  searchSync(queries: T, k: number): unknown;
+  rangeSearch(queries: T, radius: number): Promise<unknown>;
+  reconstruct(id: number): unknown;
+  searchAndReconstruct(queries: T, k: number): Promise<unknown>;
+  memoryUsage(): number;
+  add(x: T): Promise<void>;
+  removeIds(ids: number[]): Promise<number>;
+  reset(): Promise<void>;
+}
+
+async function useAll<T extends Float32Array | Uint8Array>(
+  index: Usable<T>,
+  queries: T,
+  d: number,
+  isFine: (error: unknown) => boolean,
+): Promise<void> {
   const uses: (() => unknown)[] = [
     () => index.search(queries, 3),
-    () => index.searchSync(queries.subarray(0, d), 2),
+    () => index.searchSync(queries.subarray(0, d) as T, 2),
     () => index.search(queries, 4, { filter: [0, 1, 2n ** 62n] }),
     () => index.rangeSearch(queries, 0.5),
     () => index.reconstruct(0),
@@ -114,8 +150,8 @@ async function use(index: Index, isFine: (error: unknown) => boolean): Promise<v
     try {
       const result = await one();
       if (result instanceof Object && "labels" in result) {
-        const { labels, distances } = result as { labels: BigInt64Array; distances: Float32Array };
-        assert.equal(labels.length, distances.length);
+        const { labels, distances } = result as Record<string, ArrayLike<unknown>>;
+        assert.equal(labels!.length, distances!.length);
       }
     } catch (error) {
       if (!isFine(error)) throw new Error(`${one} threw ${describe(error)}`, { cause: error });
@@ -124,8 +160,15 @@ async function use(index: Index, isFine: (error: unknown) => boolean): Promise<v
 }
 
 /** What was read is written, and read again as the same. */
-async function assertWrites(index: Index, backend: Backend): Promise<void> {
+async function assertWrites(index: Index | IndexBinary, backend: Backend): Promise<void> {
+  const message = "what was read is not what was written";
+  if (index instanceof IndexBinary) {
+    const bytes = await serializeIndexBinary(index);
+    using same = await deserializeIndexBinary(bytes, { backend });
+    assert.deepEqual(await serializeIndexBinary(same), bytes, message);
+    return;
+  }
   const bytes = await serializeIndex(index);
   using same = await deserializeIndex(bytes, { backend });
-  assert.deepEqual(await serializeIndex(same), bytes, "what was read is not what was written");
+  assert.deepEqual(await serializeIndex(same), bytes, message);
 }

@@ -1,5 +1,5 @@
 /**
- * The fuzzer's cases, one after the other: `worker.ts FIRST SECONDS [COUNT]`. Says on stdout which
+ * The fuzzer's cases, one after the other: `worker.ts FIRST SECONDS LEAST [MOST]`. Says on stdout which
  * case comes next, and how it went.
  *
  * @module
@@ -16,7 +16,7 @@ import { type Outcome, runCase } from "./run_case.ts";
 const MOST_BYTES = 384 * 2 ** 20;
 const MOST_SECONDS = 10;
 
-const [first = 0, seconds = 10, most = Infinity] = Deno.args.map(Number);
+const [first = 0, seconds = 10, least = 0, most = Infinity] = Deno.args.map(Number);
 const native = createCpuBackend();
 const reference = createReferenceBackend();
 const directory = await Deno.makeTempDir();
@@ -42,7 +42,8 @@ try {
   const end = performance.now() + seconds * 1000;
   peak();
   let seed = first;
-  for (; seed < first + most && performance.now() < end; seed++) {
+  const isOver = () => performance.now() >= end && seed >= first + least;
+  for (; seed < first + most && !isOver(); seed++) {
     say(seed);
     const random = new Random(seed);
     const file = mutate(samples, random);

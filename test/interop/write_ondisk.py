@@ -34,7 +34,7 @@ def path(name):
 
 metrics = {"L2": faiss.METRIC_L2, "IP": faiss.METRIC_INNER_PRODUCT}
 plain = ["Flat", "SQ8", "SQ6", "SQfp16", "PQ4x4np", "PQ6np", "HNSW8,Flat", "IVF9,Flat", "IVF9,SQ8", "IVF9,PQ4np"]
-plain += ["PCA7,Flat", "IDMap,Flat", "IVF9_HNSW8,Flat", "SQ8,RFlat"]
+plain += ["PCA7,Flat", "HNSW8,SQ8", "HNSW8,PQ4np", "IDMap,Flat", "IVF9_HNSW8,Flat", "SQ8,RFlat"]
 for metric, number in metrics.items():
     for string in plain:
         index = faiss.index_factory(d, string, number)

@@ -68,7 +68,11 @@ export const familyVariantNames = {
   signs: { 27: "signs_count" },
 } as const;
 
-const namesByBit = Object.values(familyVariantNames).flatMap((names) => Object.entries(names));
+const namedBits: readonly (readonly [bit: number, name: string])[] = [
+  ...Object.values(familyVariantNames).flatMap((names) => Object.entries(names))
+    .map(([bit, name]) => [1 << Number(bit), name] as const),
+  ...variantNames.map((name, bit) => [1 << bit, name] as const),
+];
 
 /** A call's report, as indexes show it. */
 export function runInfo({ variants, threads, scanned, recomputed }: Report): RunInfo {
@@ -76,10 +80,7 @@ export function runInfo({ variants, threads, scanned, recomputed }: Report): Run
     backend: "cpu",
     engine: "native",
     isa: isa ?? describeLibrary().isa,
-    variants: [
-      ...namesByBit.flatMap(([bit, name]) => variants & (1 << Number(bit)) ? [name] : []),
-      ...variantNames.filter((_, bit) => variants & (1 << bit)),
-    ],
+    variants: namedBits.filter(([bit]) => variants & bit).map(([, name]) => name),
     threads,
     scanned,
     recomputed,

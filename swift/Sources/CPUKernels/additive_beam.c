@@ -49,7 +49,7 @@ static void step_by_rests(beam_state *state, uint32_t step, uint32_t m) {
   cpu_beam *next = &state->beams[1];
   next->count = 0;
   for (uint32_t b = 0; b < state->beams[0].count; b++) {
-    state->kernels->pq->tables(&book, false, state->rests[0] + (size_t)b * dsub, state->values);
+    state->kernels->pq->tables(&book, false, 1, state->rests[0] + (size_t)b * dsub, state->values);
     cpu_additive_table(state->kernels)->select(state->values, ksub, 0, b, next);
   }
   follow(state, step, a->m / a->splits);

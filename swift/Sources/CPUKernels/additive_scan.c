@@ -51,7 +51,7 @@ void cpu_additive_tables(const cpu_kernels *kernels, const cpu_additive *a, cons
     uint32_t wide = (uint32_t)((a->column_at[m + 1] - a->column_at[m]) / a->dsub);
     cpu_pq book = {.d = a->dsub, .m = 1, .nbits = a->nbits[m], .dsub = a->dsub, .ksub = 1u << a->nbits[m],
                    .stride = wide, .columns = a->columns + a->column_at[m]};
-    kernels->pq->tables(&book, true, x + (size_t)(m / each) * a->dsub, out);
+    kernels->pq->tables(&book, true, 1, x + (size_t)(m / each) * a->dsub, out);
     for (uint32_t k = wide; k < a->stride; k++) out[k] = out[wide - 1];
   }
 }

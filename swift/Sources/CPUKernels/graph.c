@@ -49,7 +49,7 @@ target graph_walk_target(const cpu_walker *walker, const cpu_graph *graph, const
   const cpu_pq *pq = product_of(graph);
   if (!pq || pq->ksub > MAX_TABLE) return to;
   float *tables = group_of(walker, graph) + (size_t)CPU_DIRECT_ROWS * graph->d;
-  graph->kernels->pq->tables(pq, graph->metric != CPU_L2, x, tables);
+  graph->kernels->pq->tables(pq, graph->metric != CPU_L2, 1, x, tables);
   to.tables = tables;
   return to;
 }

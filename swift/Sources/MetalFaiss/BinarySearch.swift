@@ -238,16 +238,23 @@ final class BinarySearch {
     try run(group: group, parts: parts, most: longest, ordered: false, after: { try write(target) }) {
       scan, queries, part in
       let range = nprobe * part / parts..<nprobe * (part + 1) / parts
-      // List and query in one word.
-      var met: [UInt64] = []
-      met.reserveCapacity(queries.count * range.count)
-      for query in queries {
-        for list in range.map({ probes[(first + query) * nprobe + $0] }) where list >= 0 {
-          met.append(UInt64(list) << 32 | UInt64(query))
+      // First the list nearest to each query, where most of what it finds is; one query takes the others in turn.
+      let turns = queries.count == 1 ? [range] : [range.prefix(1), range.dropFirst()]
+      var pairs = 0
+      for turn in turns {
+        // List and query in one word.
+        var met: [UInt64] = []
+        met.reserveCapacity(queries.count * turn.count)
+        for query in queries {
+          for probe in turn {
+            let list = probes[(first + query) * nprobe + probe]
+            if list >= 0 { met.append(UInt64(list) << 32 | UInt64(query)) }
+          }
         }
+        if queries.count > 1 { met.sort() }
+        pairs += scanLists(&scan, store, met)
       }
-      if queries.count > 1 { met.sort() }
-      return scanLists(&scan, store, met)
+      return pairs
     }
   }
 

@@ -20,11 +20,19 @@ enum GraphRows {
     }
   }
 
-  /// The file that rows are in.
+  /// The file that they are in, as long as they are.
   var map: FileMap? {
     switch self {
     case .flat(let flat): flat.map
     case .codes(let codes): codes.map
+    }
+  }
+
+  /// Takes rows from a file, unseen, into a store that has none.
+  func take(_ map: FileMap, at offset: Double, _ n: Int) throws {
+    switch self {
+    case .flat(let flat): try flat.take(map, at: offset, n)
+    case .codes(let codes): try codes.take(map, at: offset, n)
     }
   }
 
@@ -58,7 +66,9 @@ enum GraphRows {
   func replace(_ row: Int, _ x: UnsafeRawPointer, _ i: Int) throws {
     switch self {
     case .flat(let flat): try flat.replace(row, x.assumingMemoryBound(to: Float.self) + i * flat.d)
-    case .codes(let codes): try codes.replace(row, x.assumingMemoryBound(to: UInt8.self) + i * codes.codec.codeSize)
+    case .codes(let codes):
+      let size = codes.codec.codeSize
+      try codes.replace(row, x.assumingMemoryBound(to: UInt8.self) + i * size)
     }
   }
 
@@ -73,6 +83,14 @@ enum GraphRows {
     switch self {
     case .flat(let flat): flat.clear()
     case .codes(let codes): codes.clear()
+    }
+  }
+
+  /// See Memory.settle.
+  func settle() {
+    switch self {
+    case .flat(let flat): flat.rows.settle(flat.count * flat.d)
+    case .codes(let codes): codes.bytes.settle(codes.count * codes.codec.codeSize)
     }
   }
 

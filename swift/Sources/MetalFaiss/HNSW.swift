@@ -24,6 +24,8 @@ final class HNSW: Mappable {
   private(set) var levels = Memory<UInt8>()
   private var usedBlocks = 0
   private let shelf = WalkerShelf()
+  /// Nodes whose memory was put in order.
+  private var settled = 0
 
   init(_ rows: GraphRows, m: Int, width: Int, start: GraphStart, metric: UInt32, argument: Float) {
     self.rows = rows
@@ -37,6 +39,7 @@ final class HNSW: Mappable {
   deinit { release() }
 
   private func release() {
+    settled = 0
     ground.release()
     upper.release()
     blocks.release()
@@ -61,6 +64,14 @@ final class HNSW: Mappable {
     defer { shelf.giveBack(walkers) }
     let threads = pool.forEach(items) { item, worker in body(item, walkers.start + worker) }
     return Walked(threads: threads, computed: try walkers.finish())
+  }
+
+  /// Puts rows and links, which walks read here and there, where that is quick: when there are many more of them.
+  private func settle() {
+    guard count > 2 * settled else { return }
+    settled = count
+    ground.settle(count * width)
+    rows.settle()
   }
 
   /// Room for `more` nodes of such levels, without links. Nothing has changed if it throws.
@@ -97,6 +108,7 @@ final class HNSW: Mappable {
     let levels = [UInt8](repeating: 0, count: rows.count)
     try reserve(rows.count, levels)
     appendNodes(rows.count, levels)
+    settle()
   }
 
   /// Where walks start from now on.
@@ -109,6 +121,7 @@ final class HNSW: Mappable {
     let first = count
     try rows.add(x, n, allowNaN: allowsNaN)
     appendNodes(n, newLevels)
+    settle()
     return try insert((first..<first + n).map { UInt32($0) }, ef: ef)
   }
 
@@ -323,6 +336,7 @@ final class HNSW: Mappable {
       }
     }
     entry = n > 0 ? UInt32(start) : CPU_NO_NODE
+    settle()
   }
 }
 

@@ -41,8 +41,8 @@ extension HNSW {
 
   /// Takes rows and their graph from a file, unseen, into a store that has none.
   func take(_ map: FileMap, _ place: UnsafePointer<Double>) throws {
-    guard case .flat(let flat) = rows, width == 2 * m else { throw Failure.value("such a graph is not mapped") }
-    guard flat.count == 0 else { throw Failure.value("there are rows already") }
+    guard rows.count == 0 else { throw Failure.value("there are rows already") }
+    guard case .entry = start, width == 2 * m else { throw Failure.value("the graph is of another kind") }
     let n = try MetalFaiss.count(place[0], "n", atLeast: 1)
     let words = try MetalFaiss.count(place[5], "words")
     let entry = try MetalFaiss.count(place[6], "the entry")
@@ -54,7 +54,7 @@ extension HNSW {
     let offsets = try map.elements(UInt8.self, at: place[2], count: n * 8, "bytes of offsets")
     guard words < 1 << 60 else { throw Failure.value("\(words) links are too many") }
     let links = try map.elements(UInt8.self, at: place[3], count: words * 4, "bytes of links")
-    try flat.take(map, at: place[4], n)
+    try rows.take(map, at: place[4], n)
     file = HNSWFile(
       map,
       cpu_graph_file(levels: levels, offsets: offsets, links: links, words: UInt64(words), top: UInt32(top)))

@@ -137,6 +137,7 @@ class ListStore<Element>: Mappable {
       let n = try count(sizes[list], "the size of list \(list)")
       let (numbers, overflow) = n.multipliedReportingOverflow(by: width)
       guard n < 1 << 32, !overflow else { throw Failure.value("list \(list) would hold more than 2^32 rows") }
+      guard stored(n) == numbers else { throw Failure.value("codes in blocks are not mapped") }
       let rows = try map.elements(Element.self, at: rowsAt[list], count: numbers, "numbers of list \(list)")
       let ids = try map.elements(Int64.self, at: idsAt[list], count: n, "ids of list \(list)")
       taken[list] = List(rows: Memory(borrowed: rows), ids: Memory(borrowed: ids), count: n)

@@ -34,7 +34,7 @@ struct Memory<Element> {
     start = (moved + offset).assumingMemoryBound(to: Element.self)
     capacity = wanted
     #if os(Linux)
-      if bytes >= 32 << 20 { adviseHugePages(moved, bytes) }
+      if bytes >= Self.large { adviseHugePages(moved, bytes, MADV_HUGEPAGE) }
     #endif
   }
 
@@ -49,12 +49,24 @@ struct Memory<Element> {
     self = Memory()
   }
 
+  /// Bytes from which on pages are huge.
+  private static var large: Int { 4 << 20 }
+
+  /// Puts the first elements on huge pages at once. Those of an array that grew stay small otherwise: what is
+  /// read here and there takes half as long again, for a page table is walked each time.
+  func settle(_ used: Int) {
+    #if os(Linux)
+      let bytes = used * MemoryLayout<Element>.stride
+      // Since Linux 6.1; before that nothing happens.
+      if bytes >= Self.large, let raw { adviseHugePages(raw, bytes, 25 /* MADV_COLLAPSE */) }
+    #endif
+  }
+
   #if os(Linux)
-    /// A scan of a large array walks a page table otherwise.
-    private func adviseHugePages(_ at: UnsafeMutableRawPointer, _ bytes: Int) {
+    private func adviseHugePages(_ at: UnsafeMutableRawPointer, _ bytes: Int, _ advice: Int32) {
       let page = Int(sysconf(Int32(_SC_PAGESIZE)))
       let first = (Int(bitPattern: at) + page - 1) / page * page
-      madvise(UnsafeMutableRawPointer(bitPattern: first), bytes - (first - Int(bitPattern: at)), MADV_HUGEPAGE)
+      madvise(UnsafeMutableRawPointer(bitPattern: first), bytes - (first - Int(bitPattern: at)), advice)
     }
   #endif
 }
