@@ -280,6 +280,27 @@ testEach("IndexIVFPQFastScan finds with all lists what its codes stand for", asy
   }
 });
 
+testEach("IndexIVFPQFastScan looks at as many codes as it may", async (backend) => {
+  const x = normals(300, 8, 1);
+  using index = await trainedIVF(backend, Metric.L2, x, false);
+  await index.add(x);
+  using plain = await index.to("reference");
+  const queries = normals(70, 8, 2);
+  const filter = (id: bigint) => id % 3n === 1n;
+  for (const maxCodes of [0, 1, 33, 70, 1000]) {
+    for (const more of [{}, { ensureTopkFull: true }, { filter }]) {
+      const params = { nprobe: 3, maxCodes, ...more };
+      for (const part of [queries, queries.subarray(0, 8)]) {
+        const [found, wanted] = [
+          await index.search(part, 40, params),
+          await plain.search(part, 40, params),
+        ];
+        assert.deepEqual([found.labels, found.distances], [wanted.labels, wanted.distances]);
+      }
+    }
+  }
+});
+
 testEach(
   "indexes of fast scans move, merge, remove, reset and go through bytes",
   async (backend) => {

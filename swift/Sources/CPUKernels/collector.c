@@ -284,7 +284,6 @@ static void prefetch_row(const cpu_source *source, uint64_t location) {
     bytes = cpu_fast_stride(&source->codec->layout);
     at /= CPU_FAST_BLOCK;
   }
-  if (source->segments) __builtin_prefetch(source->segments[location >> 32].ids + (location & 0xffffffff));
   row += at * bytes;
   for (size_t at = 0; at < bytes && at < 1024; at += 64) __builtin_prefetch(row + at);
 }

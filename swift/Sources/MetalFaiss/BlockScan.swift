@@ -12,6 +12,7 @@ struct BlockScan {
   }
 
   private let scan: CodeScan
+  private let lists: ListScan
   private let search: Search
   private let probes: UnsafePointer<Int64>
   private let nprobe: Int
@@ -25,13 +26,12 @@ struct BlockScan {
   /// Codes of an item, where queries are few, at least.
   private static let leastRows = 1 << 14
 
-  init(_ scan: CodeScan, _ probes: UnsafePointer<Int64>, _ nprobe: Int, _ nlist: Int) {
+  init(_ scan: CodeScan, _ lists: ListScan) {
     self.scan = scan
+    self.lists = lists
     search = scan.search
     segments = scan.segments
-    self.probes = probes
-    self.nprobe = nprobe
-    self.nlist = nlist
+    (probes, nprobe, nlist) = (lists.probes, lists.nprobe, lists.nlist)
   }
 
   func run(finish: ((Search, Range<Int>) -> Void)?, after: (Search) throws -> Void) throws {
@@ -43,8 +43,9 @@ struct BlockScan {
     var scanned = 0.0
     for start in stride(from: 0, to: search.request.nq, by: search.blockSize) {
       search.begin(start)
-      let (items, work) = makeItems()
-      try scan(items, work, chosen, finish)
+      let limits = lists.limits(probes + search.first * nprobe)
+      let (items, work) = makeItems(limits)
+      try scan(items, work, limits, chosen, finish)
       scanned += Double(work)
       try search.call.throwIfCancelled()
       try after(search)
@@ -54,10 +55,10 @@ struct BlockScan {
   }
 
   /// What there is to do for the queries of a block, and how many codes they look at.
-  private func makeItems() -> ([Item], Int) {
+  private func makeItems(_ limits: [Int]?) -> ([Item], Int) {
     let threads = search.engine.pool.threads
     var items: [Item] = []
-    if nlist == 1, nprobe == 1 {
+    if nlist == 1, nprobe == 1, limits == nil {
       let count = scan.rowsOf(0).count
       let work = count * (0..<search.count).reduce(0) { $0 + (probe($1, 0) < 0 ? 0 : 1) }
       // Two blocks: whole words of chosen codes.
@@ -85,7 +86,7 @@ struct BlockScan {
     for query in order {
       var (first, held) = (0, 0)
       for p in 0..<nprobe where probe(query, p) >= 0 {
-        let count = rowsOf(probe(query, p)).count
+        let count = limits?[query * nprobe + p] ?? rowsOf(probe(query, p)).count
         work += count
         held += count
         // Alone, a query's lists are shared out.
@@ -110,7 +111,7 @@ struct BlockScan {
   private func probe(_ query: Int, _ p: Int) -> Int { Int(probes[(search.first + query) * nprobe + p]) }
 
   private func scan(
-    _ items: [Item], _ work: Int, _ chosen: ChosenCodes?, _ finish: ((Search, Range<Int>) -> Void)?
+    _ items: [Item], _ work: Int, _ limits: [Int]?, _ chosen: ChosenCodes?, _ finish: ((Search, Range<Int>) -> Void)?
   ) throws {
     var left = [UInt32](repeating: 0, count: search.count)
     for item in items { for query in item.queries { left[query] += 1 } }
@@ -121,7 +122,7 @@ struct BlockScan {
       let used = search.engine.pool.forEach(items.count, parallel: isLong) { at, worker in
         if search.call.isCancelled { return }
         let item = items[at]
-        search.workspaces.run(worker) { try scan(item, chosen, $0) }
+        search.workspaces.run(worker) { try scan(item, limits, chosen, $0) }
         for query in item.queries where cpu_atomic_down(left.baseAddress! + query) == 0 {
           finish?(search, query..<query + 1)
         }
@@ -132,7 +133,7 @@ struct BlockScan {
   }
 
   /// Scans an item: its queries, some at a time, against the parts of lists that they look at.
-  private func scan(_ item: Item, _ chosen: ChosenCodes?, _ workspace: Workspace) throws {
+  private func scan(_ item: Item, _ limits: [Int]?, _ chosen: ChosenCodes?, _ workspace: Workspace) throws {
     guard let product = scan.codec.product else { return }
     let scratch = try workspace.decoded(cpu_fast_scratch(product.plain))
     let numbers = try workspace.positions(item.queries.count)
@@ -141,7 +142,8 @@ struct BlockScan {
       var count = 0
       for p in item.probes {
         let list = probe(item.queries.lowerBound, p)
-        guard list >= 0, let part = part(list, item.rows, chosen) else { continue }
+        let limit = limits?[item.queries.lowerBound * nprobe + p] ?? .max
+        guard list >= 0, let part = part(list, item.rows.clamped(to: 0..<limit), chosen) else { continue }
         parts[count] = part
         count += 1
       }

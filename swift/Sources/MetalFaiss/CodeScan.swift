@@ -65,7 +65,7 @@ struct CodeScan {
       itemQueries: itemQueries)
     try lists.check()
     if codec.isInBlocks {
-      let blocks = BlockScan(self, probes, nprobe, nlist)
+      let blocks = BlockScan(self, lists)
       return try blocks.run(finish: finish, after: after)
     }
     try lists.run(scan, begin: additive?.prepare, finish: finish, after: after)

@@ -67,7 +67,7 @@ struct ListScan {
   }
 
   /// Rows of each probed list that its query looks at, where their number is limited.
-  private func limits(_ block: UnsafePointer<Int64>) -> [Int]? {
+  func limits(_ block: UnsafePointer<Int64>) -> [Int]? {
     let request = search.request
     guard request.maxCodes > 0 else { return nil }
     let isWhole = request.flags & MF_SEARCH_WHOLE_LISTS.rawValue != 0
