@@ -157,6 +157,23 @@ test("searches lists in blocks as the reference does, with every instruction set
   }
 });
 
+test("searches one list for queries some of which look at nothing", async (backend) => {
+  const codec = spec([8, 4]);
+  using ours = backend.createCodeLists(codec, 1);
+  using theirs = reference.createCodeLists(codec, 1);
+  const ids = BigInt64Array.from({ length: 200 }, (_, i) => BigInt(i));
+  for (const store of [ours, theirs]) {
+    await store.add(codesOf(codec, 200), new BigInt64Array(200), ids);
+  }
+  const queries = normals(6, 8, 2);
+  const probes = BigInt64Array.of(-1n, 0n, 0n, -1n, 0n, -1n);
+  for (const how of searches(200)) {
+    const found = await ours.search(queries, probes, 5, how);
+    const wanted = await theirs.search(queries, probes, 5, how);
+    assert.deepEqual([found.labels, found.distances], [wanted.labels, wanted.distances]);
+  }
+});
+
 test("changes codes in blocks as the reference does", async (backend) => {
   const codec = spec([10, 5]);
   const codes = codesOf(codec, 300);

@@ -141,7 +141,8 @@ struct BlockScan {
       // Queries of one item look at the same: of lists it has one.
       var count = 0
       for p in item.probes {
-        let list = probe(item.queries.lowerBound, p)
+        // Some of many queries may look at nothing.
+        let list = item.queries.count == 1 ? probe(item.queries.lowerBound, p) : 0
         let limit = limits?[item.queries.lowerBound * nprobe + p] ?? .max
         guard list >= 0, let part = part(list, item.rows.clamped(to: 0..<limit), chosen) else { continue }
         parts[count] = part
