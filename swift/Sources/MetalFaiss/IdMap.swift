@@ -63,7 +63,7 @@ final class IdMap {
 
   private static func hash(_ id: Int64, _ slots: Int) -> Int {
     let mixed = UInt64(bitPattern: id) &* 0x9e37_79b9_7f4a_7c15
-    return Int(mixed >> 32 ^ mixed) & (slots - 1)
+    return Int(truncatingIfNeeded: mixed >> 32 ^ mixed) & (slots - 1)
   }
 
   /// The slot of an id, or the free one where it belongs.
