@@ -105,7 +105,12 @@ public func hnswCreate(_ raw: UnsafePointer<mf_hnsw>, _ out: UnsafeMutablePointe
       guard made.metric == MF_L2.rawValue || made.metric == MF_INNER_PRODUCT.rawValue else {
         throw Failure.value("codes are compared by L2 or inner product only")
       }
-      rows = .codes(Codes(try HandleTable.shared.find(made.codec, Codec.self)))
+      let codec = try HandleTable.shared.find(made.codec, Codec.self)
+      // Walks read codes of these where they lie.
+      guard codec.isScalar || (codec.product != nil && !codec.isInBlocks) else {
+        throw Failure.value("graphs are over codes of scalar or product quantizers in rows")
+      }
+      rows = .codes(Codes(codec))
       guard rows.d == Int(made.d) else { throw Failure.shape("codes are of \(rows.d) dimensions, not \(made.d)") }
     }
     let start = try GraphStart(made.start, seed: made.seed)
