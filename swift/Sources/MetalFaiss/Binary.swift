@@ -130,7 +130,10 @@ public func listsCodes(
     let n = try count(n, "n")
     guard n > 0, let locations, let codes else { return }
     try store.reading {
-      for i in 0..<n { (codes + i * store.width).update(from: try store.row(locations[i]), count: store.width) }
+      for i in 0..<n {
+        let (list, offset) = try store.place(locations[i])
+        store.codec.get(store.lists[list].rows.start, offset, 1, codes + i * store.width)
+      }
     }
   }
 }

@@ -75,7 +75,7 @@ final class Codes: Mappable {
     guard count == 0 else { throw Failure.value("there are codes already") }
     let (all, overflow) = n.multipliedReportingOverflow(by: size)
     let start = try map.elements(UInt8.self, at: offset, count: overflow ? Int.max : all, "bytes of codes")
-    guard codec.storedBytes(n) == all else { throw Failure.value("codes in blocks are not mapped") }
+    guard !codec.isInBlocks else { throw Failure.value("codes in blocks are not mapped") }
     clear()
     bytes = Memory(borrowed: start)
     self.map = map

@@ -132,12 +132,12 @@ class ListStore<Element>: Mappable {
     _ map: FileMap, _ sizes: UnsafePointer<Double>, _ rowsAt: UnsafePointer<Double>, _ idsAt: UnsafePointer<Double>
   ) throws {
     guard lists.allSatisfy({ $0.count == 0 }) else { throw Failure.value("there are rows already") }
+    guard stored(1) == width else { throw Failure.value("codes in blocks are not mapped") }
     var taken = lists.map { _ in List() }
     for list in lists.indices where sizes[list] > 0 {
       let n = try count(sizes[list], "the size of list \(list)")
       let (numbers, overflow) = n.multipliedReportingOverflow(by: width)
       guard n < 1 << 32, !overflow else { throw Failure.value("list \(list) would hold more than 2^32 rows") }
-      guard stored(n) == numbers else { throw Failure.value("codes in blocks are not mapped") }
       let rows = try map.elements(Element.self, at: rowsAt[list], count: numbers, "numbers of list \(list)")
       let ids = try map.elements(Int64.self, at: idsAt[list], count: n, "ids of list \(list)")
       taken[list] = List(rows: Memory(borrowed: rows), ids: Memory(borrowed: ids), count: n)
