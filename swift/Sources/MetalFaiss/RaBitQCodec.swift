@@ -92,7 +92,8 @@ extension CodeScan {
       positions = UnsafePointer(room)
     }
     if chosen == 0 { return true }
-    let rounding = UInt32(search.request.argument)
+    // Of signs nothing is rounded, nor was the argument checked.
+    let rounding = rabitq.plain.pointee.nbits == 0 ? 0 : UInt32(search.request.argument)
     let isCounted = rabitq.plain.pointee.nbits == 0 || (rabitq.plain.pointee.nbits == 1 && rounding % 16 > 0)
     search.variants |= (isCounted ? MF_SIGNS_COUNT.rawValue : MF_DECODE_F32.rawValue)
     var codes = cpu_rabitq_codes(
