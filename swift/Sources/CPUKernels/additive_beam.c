@@ -1,4 +1,5 @@
 // Indices by beam search: codebook after codebook, the nearest few sums of rows are kept.
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +24,13 @@ typedef struct beam_state {
 
 // Copies the indices of candidates' parents and adds their own.
 static void follow(beam_state *state, uint32_t step, uint32_t each) {
-  const cpu_beam *next = &state->beams[1];
+  cpu_beam *next = &state->beams[1];
+  // Where no sum is a number, as of rows whose products are past the largest float, any row does.
+  if (next->count == 0) {
+    next->count = 1;
+    next->keys[0] = INFINITY;
+    next->index[0] = next->parent[0] = 0;
+  }
   for (uint32_t b = 0; b < next->count; b++) {
     uint32_t *path = state->paths[1] + (size_t)b * each;
     memcpy(path, state->paths[0] + (size_t)next->parent[b] * each, step * sizeof *path);

@@ -48,7 +48,7 @@ final class AdditiveCodec {
     }
     let bits = cpu_norm_bits(raw.norm)
     let wantedNorms = bits == 4 || bits == 8 ? 1 << Int(bits) : 0
-    guard raw.norms == wantedNorms else { throw Failure.shape("\(raw.norms) norms where \(wantedNorms) are needed") }
+    guard raw.norms == wantedNorms, wantedNorms == 0 || norms != nil else { throw Failure.shape("\(raw.norms) norms where \(wantedNorms) are needed") }
     if let norms, let at = firstRefused(norms, wantedNorms, allowNaN: false, kernels: Engine.shared.kernels) {
       throw refusal(norms, at, d: 1, what: "norm")
     }
