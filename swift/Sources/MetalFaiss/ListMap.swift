@@ -120,11 +120,17 @@ extension ListStore {
     }
     for (list, count) in arriving { try reserve(list, count) }
     try own(Array(UnsafeBufferPointer(start: ids, count: n)), map)
-    // In faiss's order, so that its files have the same bytes.
-    if keeps != .array { for i in 0..<n { try takeOut(ids[i], map) } }
-    for i in 0..<n {
-      if keeps == .array { try takeOut(ids[i], map) }
-      try add(ids[i], x + i * width, Int(to[i]), map)
+    do {
+      // In faiss's order, so that its files have the same bytes.
+      if keeps != .array { for i in 0..<n { try takeOut(ids[i], map) } }
+      for i in 0..<n {
+        if keeps == .array { try takeOut(ids[i], map) }
+        try add(ids[i], x + i * width, Int(to[i]), map)
+      }
+    } catch {
+      // Without memory a map is not what the lists are.
+      idMap = nil
+      throw error
     }
   }
 }
