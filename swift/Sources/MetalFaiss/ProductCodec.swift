@@ -96,7 +96,8 @@ extension CodeScan {
     search.variants |= MF_TABLE_F32.rawValue
     let block = Int(CPU_PQ_BLOCK)
     let step = max(block, Self.chunkBytes / Int(cpu_pq_chunk_bytes(columns, 1)) * block)
-    let most = min(chosen, step)
+    // Tables, which follow, start where vectors do.
+    let most = (min(chosen, step) + 15) / 16 * 16
     let blockFloats = (Int(cpu_pq_chunk_bytes(columns, UInt64(most))) + 3) / 4
     let scratch = try workspace.decoded(blockFloats + most + tables.scratch)
     let terms = scratch + blockFloats
