@@ -251,6 +251,25 @@ for (const [name, make] of backends) {
   });
 }
 
+Deno.test("a native graph is over codes that walks can read", { ignore: !isNative }, () => {
+  const backend = createCpuBackend();
+  const shape = { d: 8, m: 4, metric: Metric.L2, metricArg: 0 };
+  const centroids = new Float32Array(16 * 8);
+  for (
+    const codec of [
+      { kind: "binary", d: 8 },
+      { kind: "signs", d: 8, thresholds: new Float32Array() },
+      { kind: "rabitq", d: 8, nbits: 4, inner: false, center: new Float32Array() },
+      { kind: "pq", d: 8, m: 4, nbits: 4, centroids, inBlocks: true },
+    ] as const
+  ) {
+    assert.throws(() => backend.createHNSW({ ...shape, codec }), {
+      name: "RangeError",
+      message: /graphs are over codes of scalar or product quantizers in rows/,
+    }, codec.kind);
+  }
+});
+
 Deno.test("a GPU has no graphs over codes, and says so", { ignore: !isNative }, () => {
   const backend = createGpuBackend(testDevice());
   const options = { backend };

@@ -1,6 +1,12 @@
 import CMetalFaiss
 import CPUKernels
 
+/// Bytes of a code, which lies by itself.
+private func bytes(of codec: Codec) throws -> Int {
+  guard !codec.isInBlocks else { throw Failure.value("codes in blocks are not compared bit by bit") }
+  return codec.codeSize
+}
+
 /// Runs a search that writes the nearest.
 private func nearest(
   _ raw: UnsafePointer<mf_search>, _ bytes: Int, _ queries: UnsafePointer<UInt8>?,
@@ -35,7 +41,7 @@ public func binarySearch(
   call.run("search") {
     let store = try HandleTable.shared.find(raw.pointee.object, Codes.self)
     try store.reading {
-      try nearest(raw, store.codec.codeSize, queries, distances, labels, call) {
+      try nearest(raw, try bytes(of: store.codec), queries, distances, labels, call) {
         try $0.flat(store.bytes.start, store.count, $1)
       }
     }
@@ -50,7 +56,7 @@ public func binaryRangeSearch(
   call.run("search") {
     let store = try HandleTable.shared.find(raw.pointee.object, Codes.self)
     try store.reading {
-      try within(raw, store.codec.codeSize, queries, lims, result, call) {
+      try within(raw, try bytes(of: store.codec), queries, lims, result, call) {
         try $0.flat(store.bytes.start, store.count, $1)
       }
     }
@@ -66,7 +72,7 @@ public func binaryAmong(
     let store = try HandleTable.shared.find(raw.pointee.object, Codes.self)
     guard let candidates else { return }
     try store.reading {
-      try nearest(raw, store.codec.codeSize, queries, distances, labels, call) {
+      try nearest(raw, try bytes(of: store.codec), queries, distances, labels, call) {
         try $0.among(store.bytes.start, store.count, candidates, $1)
       }
     }
@@ -82,7 +88,7 @@ public func binaryRangeAmong(
     let store = try HandleTable.shared.find(raw.pointee.object, Codes.self)
     guard let candidates else { return }
     try store.reading {
-      try within(raw, store.codec.codeSize, queries, lims, result, call) {
+      try within(raw, try bytes(of: store.codec), queries, lims, result, call) {
         try $0.among(store.bytes.start, store.count, candidates, $1)
       }
     }
@@ -98,7 +104,7 @@ public func binaryListsSearch(
     let store = try HandleTable.shared.find(raw.pointee.object, CodeLists.self)
     guard let probes else { return }
     try store.reading {
-      try nearest(raw, store.width, queries, distances, labels, call) {
+      try nearest(raw, try bytes(of: store.codec), queries, distances, labels, call) {
         try $0.lists(store, probes, Int(raw.pointee.nprobe), $1)
       }
     }
@@ -114,7 +120,7 @@ public func binaryListsRangeSearch(
     let store = try HandleTable.shared.find(raw.pointee.object, CodeLists.self)
     guard let probes else { return }
     try store.reading {
-      try within(raw, store.width, queries, lims, result, call) {
+      try within(raw, try bytes(of: store.codec), queries, lims, result, call) {
         try $0.lists(store, probes, Int(raw.pointee.nprobe), $1)
       }
     }
