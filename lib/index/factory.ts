@@ -153,7 +153,8 @@ function explain(description: string, tokens: string[]): Error {
     if (i === 0) return isComposite(token);
     return !(i === 1 && afterIVF && (token === "Flat" || isIVFCodes(token)));
   });
-  return new RangeError(`Cannot parse "${description}": token "${tokens[at]}" is out of place`);
+  const token = tokens[Math.max(at, 0)];
+  return new RangeError(`Cannot parse "${description}": token "${token}" is out of place`);
 }
 
 /** Whether there is something to make of a token in its place. */
