@@ -5,10 +5,10 @@
  */
 
 import type { Backend, BackendCodec } from "../backend/backend.ts";
-import { checkRows } from "../backend/reference/scan.ts";
 import { backend as defaultBackend } from "../backend/select.ts";
 import { DisposedError, NotTrainedError } from "../errors.ts";
 import { RandomRotationMatrix } from "../transform/random_rotation.ts";
+import { checkTraining } from "../transform/transform.ts";
 import type { Codec, SignSpec } from "./codec.ts";
 import { signCodeSize } from "./sign_codes.ts";
 
@@ -178,7 +178,7 @@ export class LSHQuantizer implements Codec {
     }
     await this.prepare(signal);
     if (!this.trainThresholds) return;
-    checkRows("train", x, this.d, false);
+    checkTraining(x, this.d);
     const { nbits } = this;
     const rows = await this.project(x);
     signal?.throwIfAborted();
