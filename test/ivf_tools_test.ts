@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import type { Backend } from "../lib/backend/backend.ts";
 import { FormatError, NotTrainedError, UnsupportedError } from "../lib/errors.ts";
 import { DirectMapType } from "../lib/index/direct_map.ts";
@@ -314,6 +315,18 @@ testEach("codes of indexes around others are added, and come back", async (backe
   await refined.train(x);
   assert.deepEqual(await codec.saDecode(await codec.saEncode(x)), x);
   await assert.rejects(codec.saDecode(new Uint8Array(5)), { name: "TypeError" });
+}, hasCodes);
+
+testEach("codes may be part of a Buffer", async (backend) => {
+  for (const text of ["Flat", "HNSW4", "IVF9,Flat", "HNSW4,SQ8"]) {
+    using index = indexFactory(d, text, Metric.L2, { backend });
+    await index.train(x);
+    const codec = codecOf("test", index);
+    const codes = await codec.saEncode(x.subarray(0, 2 * d));
+    const part = Buffer.concat([Uint8Array.of(1, 2, 3, 4), codes]).subarray(4);
+    assert.deepEqual(await codec.saDecode(part), await codec.saDecode(codes), text);
+    await assert.rejects(codec.saDecode(part.subarray(1)), { name: "TypeError" });
+  }
 }, hasCodes);
 
 testEach("factory strings nest quantizers", async (backend) => {
