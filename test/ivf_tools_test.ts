@@ -317,6 +317,21 @@ testEach("codes of indexes around others are added, and come back", async (backe
   await assert.rejects(codec.saDecode(new Uint8Array(5)), { name: "TypeError" });
 }, hasCodes);
 
+testEach("centroids of a training that failed are not kept", async (backend) => {
+  for (const text of ["IVF4,PQ4x6", "IVF4_HNSW4,PQ4x6", "PCA4,IVF4,RQ1x6"]) {
+    using index = indexFactory(d, text, Metric.L2, { backend });
+    using fresh = indexFactory(d, text, Metric.L2, { backend });
+    await assert.rejects(index.train(x.subarray(0, 20 * d)), RangeError, text);
+    assert.equal(index.isTrained, false);
+    const [trained, wanted] = await Promise.all([index, fresh].map(async (each) => {
+      await each.train(x);
+      await each.add(x);
+      return await serializeIndex(each);
+    }));
+    assert.deepEqual(trained, wanted, text);
+  }
+}, hasCodes);
+
 testEach("codes may be part of a Buffer", async (backend) => {
   for (const text of ["Flat", "HNSW4", "IVF9,Flat", "HNSW4,SQ8"]) {
     using index = indexFactory(d, text, Metric.L2, { backend });
