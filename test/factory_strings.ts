@@ -54,7 +54,14 @@ export const strings = {
     ...["RR,IVF16,RaBitQ3"],
     ...["RR,IVF16,RaBitQ,RFlat", "IDMap,RaBitQ4"],
   ],
-  rabitqFastScan: ["RaBitQfs", "RaBitQfs4", "RaBitQfs2_64", "IVF16,RaBitQfs", "RR,IVF16,RaBitQfs3"],
+  rabitqFastScan: [
+    "RaBitQfs",
+    "RaBitQfs4",
+    "RaBitQfs_64",
+    "RaBitQfs2",
+    "IVF16,RaBitQfs",
+    "RR,IVF16,RaBitQfs3",
+  ],
   additive: [
     ...["RQ4x4", "RQ2x6_2x4", "RQ4x5_Nfloat", "RQ4x5_Nqint8", "RQ4x5_Nqint4", "RQ4x5_Ncqint8"],
     ...["RQ4x5_Ncqint4", "IVF16,RQ4x5", "IVF16,RQ4x5_Nfloat", "IVF16,RQ4x5_Nqint8"],
