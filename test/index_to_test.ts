@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
+import { UnsupportedError } from "../lib/errors.ts";
+import { indexFactory } from "../lib/index/factory.ts";
 import { IndexFlatIP, IndexFlatL2 } from "../lib/index/flat.ts";
 import { Index } from "../lib/index/index.ts";
 import { IndexIVF } from "../lib/index/ivf.ts";
 import { Metric } from "../lib/metric.ts";
 import { useBackend } from "../lib/backend/select.ts";
 import { backends, filled, integers, kinds, normals, plain, testEach } from "./grid.ts";
-import { everyKind, isThere } from "./indexes.ts";
+import { everyKind, isThere, numbers } from "./indexes.ts";
 
 testEach("to() gives an index that finds the same on every backend", async (backend) => {
   const [n, d] = [40, 5];
@@ -90,4 +92,30 @@ Deno.test("to() of an index of your own says that it cannot", async () => {
 
 Deno.test("useBackend() refuses a name that is no backend's", () => {
   assert.throws(() => useBackend("tpu" as "gpu"), { name: "RangeError", message: /gpu, cpu/ });
+});
+
+testEach("to() gives transforms that do all that the first ones do", async (backend) => {
+  const d = 8;
+  const x = numbers(300 * d);
+  for (const chain of ["PCA4", "PCAWR8", "OPQ2", "RR6", "ITQ", "ITQ4", "HR", "L2norm,RR"]) {
+    // Its training makes codes.
+    if (chain === "OPQ2" && backend.name === "gpu") continue;
+    using index = indexFactory(d, `${chain},Flat`, Metric.L2, { backend });
+    using before = await index.to("reference");
+    await before.train(x);
+    await index.train(x);
+    await index.add(x);
+    using copy = await index.to("reference");
+    const [found, wanted] = [copy, index].map((made) => made.searchSync(x.subarray(0, d), 3));
+    assert.deepEqual(found!.labels, wanted!.labels, chain);
+    const attempts = [copy, index].map((made) => {
+      try {
+        return made.reconstruct(3);
+      } catch (error) {
+        assert(error instanceof UnsupportedError, chain);
+        return error.message;
+      }
+    });
+    assert.deepEqual(attempts[0], attempts[1], chain);
+  }
 });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import type { Backend } from "../lib/backend/backend.ts";
 import { FormatError, NotTrainedError, UnsupportedError } from "../lib/errors.ts";
 import { DirectMapType } from "../lib/index/direct_map.ts";
@@ -314,6 +315,33 @@ testEach("codes of indexes around others are added, and come back", async (backe
   await refined.train(x);
   assert.deepEqual(await codec.saDecode(await codec.saEncode(x)), x);
   await assert.rejects(codec.saDecode(new Uint8Array(5)), { name: "TypeError" });
+}, hasCodes);
+
+testEach("centroids of a training that failed are not kept", async (backend) => {
+  for (const text of ["IVF4,PQ4x6", "IVF4_HNSW4,PQ4x6", "PCA4,IVF4,RQ1x6"]) {
+    using index = indexFactory(d, text, Metric.L2, { backend });
+    using fresh = indexFactory(d, text, Metric.L2, { backend });
+    await assert.rejects(index.train(x.subarray(0, 20 * d)), RangeError, text);
+    assert.equal(index.isTrained, false);
+    const [trained, wanted] = await Promise.all([index, fresh].map(async (each) => {
+      await each.train(x);
+      await each.add(x);
+      return await serializeIndex(each);
+    }));
+    assert.deepEqual(trained, wanted, text);
+  }
+}, hasCodes);
+
+testEach("codes may be part of a Buffer", async (backend) => {
+  for (const text of ["Flat", "HNSW4", "IVF9,Flat", "HNSW4,SQ8"]) {
+    using index = indexFactory(d, text, Metric.L2, { backend });
+    await index.train(x);
+    const codec = codecOf("test", index);
+    const codes = await codec.saEncode(x.subarray(0, 2 * d));
+    const part = Buffer.concat([Uint8Array.of(1, 2, 3, 4), codes]).subarray(4);
+    assert.deepEqual(await codec.saDecode(part), await codec.saDecode(codes), text);
+    await assert.rejects(codec.saDecode(part.subarray(1)), { name: "TypeError" });
+  }
 }, hasCodes);
 
 testEach("factory strings nest quantizers", async (backend) => {

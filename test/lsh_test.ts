@@ -174,6 +174,8 @@ testEach("the factory makes LSH of its tokens, and refuses what cannot be", asyn
   assert.throws(() => new LSHQuantizer(0, 1, { backend }), RangeError);
   using quantizer = new LSHQuantizer(4, 2, { backend });
   await assert.rejects(quantizer.train(new Float32Array(3)), TypeError);
+  using thresholds = new LSHQuantizer(2, 2, { trainThresholds: true, backend });
+  await assert.rejects(thresholds.train(Float32Array.of(1, 2, 3, NaN)), /row 1 .*NaN/);
 });
 
 Deno.test("forged LSH files are refused", async () => {
@@ -197,5 +199,36 @@ Deno.test("forged LSH files are refused", async () => {
     const copy = bytes.slice();
     copy[at] = value;
     await assert.rejects(deserializeIndex(copy, { backend }), { name: "FormatError", message });
+  }
+});
+
+testEach("codes can come first: by merging, or as they are", async (backend) => {
+  const x = normals(60, 8, 3);
+  const full = new IndexLSH(8, 24, { rotateData: true, backend });
+  await full.add(x);
+  const queries = x.subarray(0, 5 * 8);
+  const wanted = (await full.search(queries, 4)).labels;
+  using coded = new IndexLSH(8, 24, { rotateData: true, backend });
+  await coded.addSaCodes(await full.saEncode(x));
+  using merged = new IndexLSH(8, 24, { rotateData: true, backend });
+  await merged.mergeFrom(await full.to(backend));
+  for (const index of [coded, merged]) {
+    assert.deepEqual(index.searchSync(queries, 4).labels, wanted);
+    assert.deepEqual(index.reconstruct(7), full.reconstruct(7));
+  }
+  full.dispose();
+});
+
+testEach("codes of other rotations are not merged", async (backend) => {
+  const x = normals(20, 16, 3);
+  using plain = new IndexLSH(16, 16, { backend });
+  using rotated = new IndexLSH(16, 16, { rotateData: true, backend });
+  using other = new IndexLSH(16, 16, { rotateData: true, backend });
+  const turned = Float32Array.from({ length: 256 }, (_, i) => Number(i % 17 === 0));
+  other.lsh.restore(undefined, turned);
+  for (const index of [plain, rotated, other]) await index.add(x);
+  for (const [a, b] of [[plain, rotated], [rotated, plain], [rotated, other]] as const) {
+    await assert.rejects(a.mergeFrom(b), { name: "TypeError", message: /rotate|matrices/ });
+    assert.deepEqual([a.ntotal, b.ntotal], [20, 20]);
   }
 });

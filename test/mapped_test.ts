@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { createCpuBackend } from "../lib/backend/cpu/mod.ts";
 import { createReferenceBackend } from "../lib/backend/reference/mod.ts";
 import { FormatError, UnsupportedError } from "../lib/errors.ts";
+import { DirectMapType } from "../lib/index/direct_map.ts";
 import { indexFactory } from "../lib/index/factory.ts";
 import { IndexHNSW } from "../lib/index/hnsw.ts";
 import type { Index } from "../lib/index/index.ts";
 import { IndexIVF } from "../lib/index/ivf.ts";
-import { readIndex, serializeIndex, writeIndex } from "../lib/io/mod.ts";
+import { mergeOnDisk, readIndex, serializeIndex, writeIndex } from "../lib/io/mod.ts";
 import { everyKind } from "./indexes.ts";
 import { normals } from "./grid.ts";
 import { isNative } from "./native.ts";
@@ -205,6 +206,27 @@ if (isNative) {
       // Those that need no links work.
       assert.equal((await index.rangeSearch(queries, 1e9)).labels.length, 20 * N);
     }
+  });
+
+  Deno.test("mergeOnDisk() keeps an array of ids only where they are one, and refuses blocks", async () => {
+    using trained = indexFactory(D, "IVF8,SQ8") as IndexIVF;
+    await trained.train(x);
+    using shard = await trained.to("cpu");
+    await shard.add(x.subarray(0, 50 * D));
+    for (const shiftIds of [true, false]) {
+      using index = await trained.to("cpu");
+      await index.makeDirectMap();
+      await mergeOnDisk(index, [shard, shard], `${directory}/merged${shiftIds}`, { shiftIds });
+      const { Array, Hashtable } = DirectMapType;
+      assert.equal(index.directMapType, shiftIds ? Array : Hashtable);
+      assert.deepEqual(index.reconstruct(7), shard.reconstruct(7));
+      assert.equal(await index.removeIds([7]), shiftIds ? 1 : 2);
+    }
+    using blocks = indexFactory(D, "IVF8,PQ7x4fs") as IndexIVF;
+    await blocks.train(x);
+    const path = `${directory}/blocks`;
+    await assert.rejects(mergeOnDisk(blocks, [], path), UnsupportedError);
+    await assert.rejects(Deno.lstat(path), Deno.errors.NotFound);
   });
 
   Deno.test("lists in a file of their own: the errors name it", async () => {

@@ -8,6 +8,7 @@ import type { Backend, BackendCodec } from "../backend/backend.ts";
 import { backend as defaultBackend } from "../backend/select.ts";
 import { DisposedError, NotTrainedError } from "../errors.ts";
 import { RandomRotationMatrix } from "../transform/random_rotation.ts";
+import { checkTraining } from "../transform/transform.ts";
 import type { Codec, SignSpec } from "./codec.ts";
 import { signCodeSize } from "./sign_codes.ts";
 
@@ -166,6 +167,7 @@ export class LSHQuantizer implements Codec {
    *
    * @param x `n × d` numbers.
    * @param signal Stops the training; the quantizer stays as it was.
+   * @throws {RangeError} If a number is NaN or infinite.
    * @throws {TypeError} If `x` is empty or not in rows of `d`.
    */
   async train(x: Float32Array, signal?: AbortSignal): Promise<void> {
@@ -176,6 +178,7 @@ export class LSHQuantizer implements Codec {
     }
     await this.prepare(signal);
     if (!this.trainThresholds) return;
+    checkTraining(x, this.d);
     const { nbits } = this;
     const rows = await this.project(x);
     signal?.throwIfAborted();

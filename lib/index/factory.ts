@@ -15,7 +15,7 @@ import {
   makeIVFCodes,
 } from "./factory_codes.ts";
 import { isComposite, makeComposite } from "./factory_composites.ts";
-import { laterHNSW, laterIndex, laterIVFCode, laterQuantizer } from "./factory_tokens.ts";
+import { laterGraph, laterIndex, laterIVFCode, laterQuantizer } from "./factory_tokens.ts";
 import { IndexFlat, IndexFlatIP, IndexFlatL2 } from "./flat.ts";
 import { IndexIDMap, IndexIDMap2 } from "./id_map.ts";
 import type { Index, IndexOptions } from "./index.ts";
@@ -130,7 +130,7 @@ function splitTokens(description: string): string[] {
 /** The error that names the first token which cannot be made. */
 function explain(description: string, tokens: string[]): Error {
   const afterIVF = tokens[0]!.startsWith("IVF");
-  const storage = laterHNSW(tokens);
+  const storage = laterGraph(tokens);
   if (storage !== undefined) {
     return new UnsupportedError(
       `Cannot parse "${description}": ${tokens.join()} (${storage}) is not available yet`,
@@ -153,7 +153,8 @@ function explain(description: string, tokens: string[]): Error {
     if (i === 0) return isComposite(token);
     return !(i === 1 && afterIVF && (token === "Flat" || isIVFCodes(token)));
   });
-  return new RangeError(`Cannot parse "${description}": token "${tokens[at]}" is out of place`);
+  const token = tokens[Math.max(at, 0)];
+  return new RangeError(`Cannot parse "${description}": token "${token}" is out of place`);
 }
 
 /** Whether there is something to make of a token in its place. */

@@ -140,7 +140,8 @@ const LINKS = 32;
 /** Whether tokens are of a graph. */
 export function isGraph(tokens: readonly string[]): boolean {
   const over = GRAPH.exec(tokens.join());
-  return over !== null && (over[3] === undefined || over[3] === "Flat" || isCodes(over[3]));
+  const code = over?.[3] ?? "Flat";
+  return over !== null && (code === "Flat" || SCALAR.has(code) || PRODUCT.test(code));
 }
 
 /** The graph that tokens make. */

@@ -43,11 +43,12 @@ const indexes: Table = [
   [/^SVSIVF\d+$/, "IndexSVSIVF"],
 ];
 
-/** What follows `HNSW<M>,` or `HNSW<M>_`. */
+/** What follows `HNSW<M>,` or `HNSW<M>_`; of these, a scalar quantizer follows `NSG<R>` too. */
 const graphStorages: Table = [
   [/^FlatPanorama\d*$/, "IndexHNSWFlatPanorama"],
   [SCALAR, "IndexHNSWSQ"],
   [/^(\d+|2x\d+)\+PQ\d+$/, "IndexHNSW2Level"],
+  [/^RaBitQ[1-9]?$/, "IndexHNSWRaBitQ"],
 ];
 
 function lookUp(table: Table, token: string): string | undefined {
@@ -70,7 +71,9 @@ export function laterIndex(token: string): string | undefined {
 }
 
 /** The class of a graph over other storage than flat vectors. */
-export function laterHNSW(tokens: readonly string[]): string | undefined {
-  const storage = /^HNSW\d*[,_](.+)$/.exec(tokens.join())?.[1];
-  return storage === undefined ? undefined : lookUp(graphStorages, storage);
+export function laterGraph(tokens: readonly string[]): string | undefined {
+  const [, kind, storage] = /^(HNSW|NSG)\d*[,_](.+)$/.exec(tokens.join()) ?? [];
+  if (storage === undefined) return undefined;
+  if (kind === "NSG") return SCALAR.test(storage) ? "IndexNSGSQ" : undefined;
+  return lookUp(graphStorages, storage);
 }

@@ -27,6 +27,7 @@ import {
   type SearchParameters,
   type TrainOptions,
 } from "./index.ts";
+import { bytesRows, countCodes, rowBytes } from "./standalone_codec.ts";
 
 /** Bytes that a copy moves at once. */
 const COPIED = 2 ** 28;
@@ -149,7 +150,7 @@ export abstract class IndexGraph extends Index {
     const rows = toRows(x, this.d, "x");
     return await this.hold("saEncode", async () => {
       if (this.codec !== undefined) return await this.codec.encode(this.#prepare(rows));
-      return new Uint8Array(rows.slice().buffer);
+      return rowBytes(rows);
     });
   }
 
@@ -165,10 +166,8 @@ export abstract class IndexGraph extends Index {
     this.assertUsable("saDecode");
     return await this.hold("saDecode", async () => {
       if (this.codec !== undefined) return await this.codec.decode(codes);
-      if (codes.length % this.saCodeSize === 0) return new Float32Array(codes.slice().buffer);
-      throw new TypeError(
-        `Cannot saDecode: ${codes.length} bytes are no codes of ${this.saCodeSize}`,
-      );
+      countCodes(codes, this.saCodeSize);
+      return bytesRows(codes);
     });
   }
 

@@ -91,10 +91,12 @@ export abstract class IndexIVF extends Index {
 
   /** Takes the vectors of a mapped file into lists that have none. @internal */
   takeLists(file: FileMap, places: ListPlaces): Promise<void> {
-    return this.write("take lists", () => {
+    return this.write("take lists", async () => {
       this.store.map!(file, places);
       this.total = this.store.count;
-      return Promise.resolve();
+      // What was kept is of no vectors.
+      await this.store.keepMap?.(DirectMapType.NoMap);
+      await this.renumbered();
     });
   }
 

@@ -200,14 +200,24 @@ export abstract class IndexIVFCodes extends IndexIVF {
   /** @internal */
   protected override async doTrain(x: Float32Array, options: TrainOptions): Promise<void> {
     if (this.isTrained) return;
+    const { hasCentroids } = this;
     const rows = this.prepare(x);
     await super.doTrain(rows, options);
     if (this.codec.isTrained) return;
-    const sample = sampleRows(rows, this.d, this.encoderVectors());
-    const residuals = this.byResidual
-      ? this.#residuals(sample, await this.quantizer.assign(sample))
-      : sample;
-    await this.codec.train(residuals, options.signal);
+    try {
+      const sample = sampleRows(rows, this.d, this.encoderVectors());
+      const residuals = this.byResidual
+        ? this.#residuals(sample, await this.quantizer.assign(sample))
+        : sample;
+      await this.codec.train(residuals, options.signal);
+    } catch (error) {
+      // Else the next training would keep centroids of vectors that may have been too few.
+      if (!hasCentroids) {
+        this.hasCentroids = false;
+        await this.quantizer.reset();
+      }
+      throw error;
+    }
   }
 
   /** @internal */

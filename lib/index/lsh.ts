@@ -8,7 +8,7 @@ import type { Backend } from "../backend/backend.ts";
 import { LSHQuantizer, type LSHQuantizerOptions } from "../codec/lsh.ts";
 import { Metric } from "../metric.ts";
 import { IndexFlatCodes } from "./flat_codes.ts";
-import type { IndexOptions } from "./index.ts";
+import type { Index, IndexOptions } from "./index.ts";
 
 /**
  * Vectors of which the signs are kept, perhaps of a rotation and past thresholds. A distance is
@@ -81,6 +81,38 @@ export class IndexLSH extends IndexFlatCodes {
     const signs = new Float32Array(rows.length * nbits);
     this.store.gather(rows, signs);
     this.lsh.unproject(signs, out);
+  }
+
+  /**
+   * Adds vectors that are codes already.
+   *
+   * @param codes `n × saCodeSize` bytes.
+   * @throws {NotTrainedError} If the index has to be trained first.
+   * @throws {TypeError} If there are no whole codes.
+   */
+  override async addSaCodes(codes: Uint8Array): Promise<void> {
+    await this.lsh.prepare();
+    await super.addSaCodes(codes);
+  }
+
+  /** @internal */
+  override checkMergeable(other: Index): void {
+    super.checkMergeable(other);
+    const { lsh } = other as IndexLSH;
+    if (lsh.d !== this.d || lsh.rotateData !== this.lsh.rotateData) {
+      throw new TypeError("Cannot mergeFrom: one of the indexes rotates its vectors");
+    }
+  }
+
+  /** @internal */
+  protected override async doMerge(other: Index, addId: number): Promise<void> {
+    const { lsh } = other as IndexLSH;
+    if (this.lsh.rotateData) {
+      await lsh.prepare();
+      if (!this.lsh.rotation.isTrained) this.lsh.restore(undefined, lsh.rotation.a);
+      this.lsh.rotation.checkIdentical(lsh.rotation);
+    }
+    await super.doMerge(other, addId);
   }
 
   /** @internal */

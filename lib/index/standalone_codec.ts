@@ -35,9 +35,9 @@ export function rowBytes(x: Float32Array): Uint8Array {
   return new Uint8Array(x.buffer, x.byteOffset, x.byteLength).slice();
 }
 
-/** Bytes of vectors. */
+/** Vectors of bytes, wherever these begin: a slice of a `Buffer` would be no copy. */
 export function bytesRows(bytes: Uint8Array): Float32Array {
-  return new Float32Array(bytes.slice().buffer);
+  return new Float32Array(new Uint8Array(bytes).buffer);
 }
 
 /** Number of codes in bytes. */

@@ -22,6 +22,7 @@ export const UNAVAILABLE: ReadonlyMap<string, string> = new Map(
     IndexHNSW: ["IH00", "IHN2"],
     IndexHNSWCagra: ["IHNc", "IHc2"],
     IndexHNSWFlatPanorama: ["IHfP"],
+    IndexHNSWRaBitQ: ["IHNr"],
     IndexIVFFlatDedup: ["IwFd"],
     IndexIVFFlatPanorama: ["IwP2", "IwPn"],
     IndexIVFFlat: ["IvFL"],

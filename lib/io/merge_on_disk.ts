@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { NotTrainedError, UnsupportedError } from "../errors.ts";
+import { IndexIVFPQFastScan } from "../index/fast_scan.ts";
 import type { Index } from "../index/index.ts";
 import { IndexIVF } from "../index/ivf.ts";
 import { IndexIVFCodes } from "../index/ivf_codes.ts";
@@ -23,7 +24,8 @@ export interface MergeOnDiskOptions {
  * @param path New file for the lists.
  * @param options Whether ids are shifted.
  * @throws {TypeError} If a shard has other lists.
- * @throws {UnsupportedError} If an index has no inverted lists, or its backend cannot map files.
+ * @throws {UnsupportedError} If the lists hold codes in blocks, as those of a fast scan, or the backend
+ * cannot map files.
  *
  * @example
  * ```ts
@@ -59,6 +61,9 @@ export async function mergeOnDisk(
   const { backend, nlist } = index;
   if (backend.mapFile === undefined) {
     throw new UnsupportedError(`Cannot merge on disk: the ${backend.name} backend maps no files`);
+  }
+  if (index instanceof IndexIVFPQFastScan) {
+    throw new UnsupportedError("Cannot merge on disk: codes in blocks are not mapped");
   }
   if (!index.isTrained) throw new NotTrainedError("Cannot merge on disk: call train() first");
   if (index.ntotal > 0) throw new TypeError("Cannot merge on disk: the index has vectors already");

@@ -5,6 +5,7 @@
  */
 
 import { createReferenceBackend } from "../backend/reference/mod.ts";
+import { indexBinaryFactory } from "../index/binary/factory.ts";
 import { Clustering } from "../index/clustering.ts";
 import { indexFactory } from "../index/factory.ts";
 import { IndexFlat } from "../index/flat.ts";
@@ -36,18 +37,19 @@ export interface Feature {
   probe: (context: JournalContext) => Promise<void>;
 }
 
-const [N, D, K] = [200, 16, 5];
+const [N, NQ, D, K] = [640, 4, 16, 5];
 const x = gaussian(N, D, 81);
-const queries = gaussian(4, D, 82);
+const queries = gaussian(NQ, D, 82);
 
 function check(isSo: boolean, what: string): void {
   if (!isSo) throw new WrongResult(what);
 }
 
-/** Labels of the nearest rows of the first query in float64. */
-function nearest(k = K, accept: (row: number) => boolean = () => true): number[] {
+/** Labels of the nearest rows of a query, the first one, in float64. */
+function nearest(k = K, accept: (row: number) => boolean = () => true, query = 0): number[] {
+  const distance = (row: number) => distance64(x, row, queries, query, D);
   return Array.from({ length: N }, (_, row) => row).filter(accept)
-    .sort((a, b) => distance64(x, a, queries, 0, D) - distance64(x, b, queries, 0, D)).slice(0, k);
+    .sort((a, b) => distance(a) - distance(b)).slice(0, k);
 }
 
 /** Labels found for the first query. */
@@ -81,10 +83,10 @@ async function clustered(index: Index): Promise<Clustering> {
 /** A factory string whose index finds true neighbours. */
 const byFactory = (description: string) => async (context: JournalContext) => {
   using index = await filled(context, description);
-  const hits = await found(index);
-  const truth = new Set(nearest());
-  const shared = hits.filter((label) => truth.has(label)).length;
-  check(shared >= 1, `${description} finds none of the true neighbours`);
+  const { labels } = await index.search(queries, K);
+  const truth = Array.from({ length: NQ }, (_, query) => new Set(nearest(K, undefined, query)));
+  const isShared = (label: bigint, i: number) => truth[Math.floor(i / K)]!.has(Number(label));
+  check(labels.some(isShared), `${description} finds none of the true neighbours`);
 };
 
 /** The features of the table. */
@@ -287,5 +289,19 @@ export const features: readonly Feature[] = [
   { id: "refine", name: "Refinement of quantized results", probe: byFactory("SQ8,RFlat") },
   { id: "fastscan", name: "4-bit codes by fast scan", probe: byFactory("PQ8x4fs") },
   { id: "opq", name: "Optimized product quantization", probe: byFactory("OPQ8,PQ8x4") },
-  { id: "binary", name: "Indexes of binary vectors", probe: byFactory("BFlat") },
+  {
+    id: "binary",
+    name: "Indexes of binary vectors",
+    probe: async ({ backend }) => {
+      using index = indexBinaryFactory(D, "BFlat", { backend });
+      const codes = Uint8Array.from({ length: N * D / 8 }, (_, i) => {
+        return x.subarray(8 * i, 8 * i + 8).reduce((code, value, bit) => {
+          return code | Number(value > 0) << bit;
+        }, 0);
+      });
+      await index.add(codes);
+      const { distances } = await index.search(codes.subarray(0, D / 8), K);
+      check(distances[0] === 0, "a code is not its own neighbour");
+    },
+  },
 ];

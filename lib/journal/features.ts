@@ -1,6 +1,7 @@
 /** The comparison of features: A2. @module */
 
-import { DeviceError } from "../errors.ts";
+import { createCpuBackend } from "../backend/cpu/mod.ts";
+import { DeviceError, UnsupportedError } from "../errors.ts";
 import type { Experiment, JournalContext, JournalRow } from "./experiment.ts";
 import { type Feature, features, WrongResult } from "./feature_probes.ts";
 import { notTestable } from "./verdict.ts";
@@ -62,6 +63,11 @@ async function probe(feature: Feature, context: JournalContext): Promise<Journal
     return { ...row, ...cellOf(true, "") };
   } catch (error) {
     if (!(error instanceof Error) || context.signal?.aborted) throw error;
+    if (error instanceof UnsupportedError && context.backend.name === "gpu") {
+      // What a GPU has not may be on the CPU beside it.
+      const beside = await probe(feature, { ...context, backend: createCpuBackend() });
+      return beside.findings.holds === 1 ? { ...beside, note: "on the CPU" } : beside;
+    }
     const note = `${error.name}: ${error.message}`;
     return { ...row, ...cellOf(false, note), valid: !(error instanceof WrongResult) };
   }
@@ -84,7 +90,7 @@ function cellRow(feature: string, library: string, { backend }: JournalContext):
  * The rows of A2 as a table: a line a feature, a column a library.
  *
  * @param rows Rows of a replay of A2.
- * @returns `yes`, or `no` with the error; of libraries that were not probed, why.
+ * @returns `yes`, perhaps with where, or `no` with the error; of libraries that were not probed, why.
  *
  * @example
  * ```ts
@@ -103,7 +109,8 @@ export function featureTable(rows: readonly JournalRow[]): Record<string, string
     const cell = (library: string) => {
       const row = cells.find(({ variant }) => variant === library);
       if (row === undefined) return "not probed here";
-      return row.findings.holds === 1 ? "yes" : `no (${row.note})`;
+      const note = row.note === "" ? "" : ` (${row.note})`;
+      return `${row.findings.holds === 1 ? "yes" : "no"}${note}`;
     };
     return {
       feature,

@@ -178,15 +178,16 @@ export class ITQTransform extends VectorTransform {
 
   /** @internal */
   protected override compute(x: Float32Array, out: Float32Array): void {
-    out.set(this.pcaThenItq.applySync(this.#normalized(x)));
+    out.set(this.pcaThenItq.applySync(this.normalized(x)));
   }
 
   /** @internal */
   protected override doApply(x: Float32Array, options: TransformOptions): Promise<Float32Array> {
-    return this.pcaThenItq.apply(this.#normalized(x), options);
+    return this.pcaThenItq.apply(this.normalized(x), options);
   }
 
-  #normalized(x: Float32Array): Float32Array {
+  /** Not of `#`: a clone has no such names. @internal */
+  private normalized(x: Float32Array): Float32Array {
     const rows = x.slice();
     addTo(rows, this.mean, -1);
     normalize(rows, this.dIn);

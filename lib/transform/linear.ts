@@ -123,7 +123,7 @@ export class LinearTransform extends VectorTransform {
     y: Float32Array,
     { backend, signal }: TransformOptions,
   ): Promise<Float32Array> {
-    this.#assertReversible();
+    this.assertReversible();
     const rows = this.haveBias ? y.slice() : y;
     addBias(rows, this.b, -1);
     const matrix = new Matrix(this.a, this.dIn);
@@ -144,7 +144,7 @@ export class LinearTransform extends VectorTransform {
 
   /** @internal */
   protected override invert(y: Float32Array, out: Float32Array): void {
-    this.#assertReversible();
+    this.assertReversible();
     const { dIn, dOut, a, b, haveBias } = this;
     const sums = new Float64Array(dIn);
     for (let from = 0, to = 0; from < y.length; from += dOut, to += dIn) {
@@ -157,7 +157,8 @@ export class LinearTransform extends VectorTransform {
     }
   }
 
-  #assertReversible(): void {
+  /** Not of `#`: a clone has no such names. @internal */
+  private assertReversible(): void {
     if (this.isOrthonormal) return;
     throw new UnsupportedError(
       `Cannot reverse a ${this.constructor.name}: its matrix is not orthonormal`,

@@ -85,7 +85,7 @@ export class OPQMatrix extends LinearTransform {
     const d = Math.max(dIn, dOut);
     const centered = centeredRows(rows, dIn, d);
     const start = await randomRotation(d, d, START_SEED, options.signal);
-    let rotation = new Matrix(this.#known(d) ?? start.slice(0, dOut * d), d);
+    let rotation = new Matrix(this.known(d) ?? start.slice(0, dOut * d), d);
     const quantizer = new SubspaceQuantizer(dOut, M);
     for (let step = 0; step < this.niter; step++) {
       options.signal?.throwIfAborted();
@@ -104,8 +104,8 @@ export class OPQMatrix extends LinearTransform {
     this.setMatrix(a);
   }
 
-  /** The matrix of an earlier training, to go on from. */
-  #known(d: number): Float32Array | undefined {
+  /** The matrix of an earlier training, to go on from. Not of `#`: a clone has no such names. @internal */
+  private known(d: number): Float32Array | undefined {
     return this.isTrained && d === this.dIn ? this.a : undefined;
   }
 }

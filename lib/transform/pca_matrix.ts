@@ -131,11 +131,11 @@ export class PCAMatrix extends LinearTransform {
     this.mean = found.mean;
     this.eigenvalues = found.eigenvalues;
     this.pcaMat = found.components;
-    await this.#prepare(options);
+    await this.prepare(options);
   }
 
-  /** The matrix of components, scaled, and spread or rotated. */
-  async #prepare({ backend, signal }: TransformOptions): Promise<void> {
+  /** The matrix of components, scaled, and spread or rotated. Not of `#`: a clone has no such names. @internal */
+  private async prepare({ backend, signal }: TransformOptions): Promise<void> {
     const { dIn, dOut, mean, eigenvalues, eigenPower, epsilon, balancedBins } = this;
     const rows = this.pcaMat.slice(0, dOut * dIn);
     if (eigenPower !== 0) {

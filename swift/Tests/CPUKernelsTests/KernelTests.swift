@@ -283,7 +283,8 @@ final class KernelTests: XCTestCase {
             query.withUnsafeBufferPointer { query in
               var source = cpu_source()
               (source.rows, source.count, source.d, source.metric) = (x.baseAddress, UInt64(n), UInt32(d), 1)
-              var scan = cpu_scan(kernels: table, source: source, queries: query.baseAddress, collectors: collector)
+              var scan = cpu_scan(
+                kernels: table, source: source, queries: query.baseAddress, collectors: collector, locations: false)
               cpu_scan_direct(&scan, nil, 0, 1, x.baseAddress, 0, nil, UInt64(sampled))
               cpu_collector_guess(&scan, 0, UInt64(k), capacity)
               XCTAssertLessThan(collector.pointee.hoped, .infinity)
