@@ -92,7 +92,7 @@ async function* paretoOf(
   const queries = set.queries.slice(0, NQ * D);
   const truth = await truthOf(set, NQ, K, peers);
   const nlist = quick ? [256] : [1024, 4096];
-  const strings = nlist.flatMap((n) => [`IVF${n},Flat`, `IVF${n},SQ8`])
+  const strings = [...nlist.map((n) => `IVF${n},Flat`), `IVF${nlist[0]},SQ8`]
     .concat(`IVF${nlist.at(-1)},PQ64x4fs,RFlat`, "HNSW32");
   using stack = new DisposableStack();
   const methods: Method[] = [];
