@@ -144,12 +144,15 @@ for (const backend of backends) {
     await assert.rejects(index.search(queries, 1), NotTrainedError);
     await assert.rejects(index.saEncode(x), NotTrainedError);
     await assert.rejects(index.saDecode(new Uint8Array(d)), NotTrainedError);
+    const broken = x.map((value, i) => i === 30 ? NaN : value);
+    await assert.rejects(index.train(broken), /^RangeError: Cannot train: row \d+ holds NaN/);
+    assert.equal(index.isTrained, false);
     await index.train(x);
     await assert.rejects(
       index.addWithIds(x, Array.from({ length: n }, (_, i) => i)),
       UnsupportedError,
     );
-    await assert.rejects(index.add(x.map((value, i) => i === 30 ? NaN : value)), /NaN/);
+    await assert.rejects(index.add(broken), /NaN/);
     assert.throws(() => index.reconstruct(0), /id 0 of 0 vectors/);
     using lists = ivf(QuantizerType.QTfp16);
     assert.equal(lists.isTrained, false);

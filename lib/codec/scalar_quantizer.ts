@@ -7,6 +7,7 @@
 import type { Backend, BackendCodec } from "../backend/backend.ts";
 import { backend as defaultBackend } from "../backend/select.ts";
 import { DisposedError, NotTrainedError } from "../errors.ts";
+import { checkTraining } from "../transform/transform.ts";
 import type { Codec, ScalarSpec } from "./codec.ts";
 import {
   isQuantizerType,
@@ -116,6 +117,7 @@ export class ScalarQuantizer implements Codec {
    *
    * @param x `n × d` numbers.
    * @param signal Stops the training.
+   * @throws {RangeError} If a number is NaN or infinite.
    * @throws {TypeError} If `x` is empty or not in rows of `d`.
    */
   // deno-lint-ignore require-await
@@ -125,6 +127,7 @@ export class ScalarQuantizer implements Codec {
     if (x.length === 0 || x.length % this.d !== 0) {
       throw new TypeError(`Cannot train: ${x.length} numbers are no rows of ${this.d}`);
     }
+    checkTraining(x, this.d);
     const { d, qtype, rangeStat, rangeStatArg } = this;
     this.restore(trainRanges(x, { d, qtype, rangeStat, rangeStatArg }));
   }
