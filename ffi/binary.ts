@@ -1,52 +1,7 @@
 /** Symbols of codes of bits. @module */
 
+import { rangeSearch, rangeSearchSome, search, searchSome } from "./store.ts";
 import { nonblocking } from "./symbol.ts";
-
-const search = {
-  parameters: [
-    "buffer", // const mf_search *search
-    "buffer", // const uint8_t *queries
-    "buffer", // int32_t *distances
-    "buffer", // int64_t *labels
-    "buffer", // mf_call *call
-  ],
-  result: "i32",
-} as const;
-
-const rangeSearch = {
-  parameters: [
-    "buffer", // const mf_search *search
-    "buffer", // const uint8_t *queries
-    "buffer", // uint64_t *lims
-    "buffer", // uint32_t *result
-    "buffer", // mf_call *call
-  ],
-  result: "i32",
-} as const;
-
-const searchSome = {
-  parameters: [
-    "buffer", // const mf_search *search
-    "buffer", // const uint8_t *queries
-    "buffer", // const uint32_t *candidates, or const int64_t *probes
-    "buffer", // int32_t *distances
-    "buffer", // int64_t *labels
-    "buffer", // mf_call *call
-  ],
-  result: "i32",
-} as const;
-
-const rangeSearchSome = {
-  parameters: [
-    "buffer", // const mf_search *search
-    "buffer", // const uint8_t *queries
-    "buffer", // const uint32_t *candidates, or const int64_t *probes
-    "buffer", // uint64_t *lims
-    "buffer", // uint32_t *result
-    "buffer", // mf_call *call
-  ],
-  result: "i32",
-} as const;
 
 /** `mf_binary_*`, and codes of lists. */
 export const binarySymbols = {

@@ -1,5 +1,6 @@
 /** Symbols of HNSW graphs. @module */
 
+import { clear, gather, rangeSearch, remove, search } from "./store.ts";
 import { nonblocking } from "./symbol.ts";
 
 const add = {
@@ -56,38 +57,6 @@ const build = {
   result: "i32",
 } as const;
 
-const remove = {
-  parameters: [
-    "u32", // uint32_t hnsw
-    "u32", // uint32_t selector
-    "buffer", // double *removed
-    "buffer", // mf_call *call
-  ],
-  result: "i32",
-} as const;
-
-const search = {
-  parameters: [
-    "buffer", // const mf_search *search
-    "buffer", // const float *queries
-    "buffer", // float *distances
-    "buffer", // int64_t *labels
-    "buffer", // mf_call *call
-  ],
-  result: "i32",
-} as const;
-
-const rangeSearch = {
-  parameters: [
-    "buffer", // const mf_search *search
-    "buffer", // const float *queries
-    "buffer", // uint64_t *lims
-    "buffer", // uint32_t *result
-    "buffer", // mf_call *call
-  ],
-  result: "i32",
-} as const;
-
 /** `mf_hnsw_*`. */
 export const hnswSymbols = {
   mf_hnsw_create: {
@@ -124,23 +93,8 @@ export const hnswSymbols = {
   },
   mf_hnsw_update_async: nonblocking("mf_hnsw_update", update),
   mf_hnsw_remove_async: nonblocking("mf_hnsw_remove", remove),
-  mf_hnsw_clear: {
-    parameters: [
-      "u32", // uint32_t hnsw
-      "buffer", // mf_call *call
-    ],
-    result: "i32",
-  },
-  mf_hnsw_gather: {
-    parameters: [
-      "u32", // uint32_t hnsw
-      "f64", // double n
-      "buffer", // const int64_t *rows
-      "buffer", // float *x
-      "buffer", // mf_call *call
-    ],
-    result: "i32",
-  },
+  mf_hnsw_clear: clear,
+  mf_hnsw_gather: gather,
   mf_hnsw_codes: {
     parameters: [
       "u32", // uint32_t hnsw
