@@ -10,15 +10,17 @@ import { MOST_NESTED } from "../index/nesting.ts";
 import { Metric } from "../metric.ts";
 import { BitReader } from "./bit_string.ts";
 import type { ByteReader } from "./byte_reader.ts";
-import { CHUNK_BYTES, MAX_DIMENSION, UNAVAILABLE } from "./faiss_codes.ts";
+import { ANY_ID, CHUNK_BYTES, MAX_DIMENSION, UNAVAILABLE } from "./faiss_codes.ts";
 import { readGraph } from "./faiss_hnsw.ts";
 import { readDirectMap, readLists } from "./faiss_lists.ts";
-import { type Place, readRecord } from "./faiss_reader.ts";
+import {
+  MAX_UNTRAINED_LISTS,
+  type Place,
+  readListCounts,
+  readMapIds,
+  readRecord,
+} from "./faiss_reader.ts";
 
-// Lists of an untrained index take memory with no bytes behind them.
-const MAX_UNTRAINED_LISTS = 2n ** 18n;
-const MAX_LISTS = 2n ** 31n;
-const ANY_ID = 2n ** 63n;
 /** Bits of a hash. */
 const MOST_BITS = 64;
 
@@ -167,10 +169,7 @@ async function readIVF(place: Place): Promise<IndexBinaryIVF> {
   const { reader, backend, positions } = place;
   const at = reader.offset;
   const { d, codeSize, ntotal, isTrained } = await readHeader(reader);
-  const nlist = await reader.u64("nlist");
-  if (nlist < 1n || nlist >= MAX_LISTS) reader.fail(`nlist is ${nlist}`, reader.offset - 8);
-  const nprobe = await reader.u64("nprobe");
-  if (nprobe < 1n || nprobe >= MAX_LISTS) reader.fail(`nprobe is ${nprobe}`, reader.offset - 8);
+  const { nlist, nprobe } = await readListCounts(reader);
   using stack = new DisposableStack();
   const quantizerAt = reader.offset;
   // Its labels are list numbers, which are positions.
@@ -330,14 +329,7 @@ async function readIDMap(place: Place, code: string): Promise<IndexBinaryIDMap> 
       at,
     );
   }
-  const length = await reader.count("the ids", 8);
-  if (length !== ntotal) reader.fail(`${length} ids for ${ntotal} vectors`, reader.offset - 8);
-  const ids = new BigInt64Array(length);
-  const idsAt = reader.offset;
-  await reader.fill(ids, "the ids");
-  ids.forEach((id, i) => {
-    if (id < 0n) reader.fail(`row ${i} has id ${id}`, idsAt + 8 * i);
-  });
+  const ids = await readMapIds(reader, ntotal);
   const map = (code === "IBM2" ? IndexBinaryIDMap2 : IndexBinaryIDMap).fromParts(index, ids);
   stack.move();
   return map;

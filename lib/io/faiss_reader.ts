@@ -22,7 +22,7 @@ import { readIVFRaBitQFastScan, readRaBitQFastScan } from "./faiss_rabitq_fast_s
 import { readIVFSQ, readSQ } from "./faiss_scalar.ts";
 
 // Lists of an untrained index take memory with no bytes behind them.
-const MAX_UNTRAINED_LISTS = 2 ** 18;
+export const MAX_UNTRAINED_LISTS = 2 ** 18;
 const MAX_LISTS = 2 ** 31;
 const METRICS: ReadonlySet<number> = new Set(Object.values(Metric));
 
@@ -216,16 +216,24 @@ export interface IVFHeader extends Header {
   directMap: DirectMapType;
 }
 
+/** How many lists there are, and how many of them a query looks at. */
+export async function readListCounts(
+  reader: ByteReader,
+): Promise<{ nlist: bigint; nprobe: bigint }> {
+  const nlist = await reader.u64("nlist");
+  if (nlist < 1n || nlist >= MAX_LISTS) reader.fail(`nlist is ${nlist}`, reader.offset - 8);
+  const nprobe = await reader.u64("nprobe");
+  if (nprobe < 1n || nprobe >= MAX_LISTS) reader.fail(`nprobe is ${nprobe}`, reader.offset - 8);
+  return { nlist, nprobe };
+}
+
 /** Reads all of an index with inverted lists that comes before what is special to it. */
 export async function readIVFHeader(place: Place): Promise<IVFHeader> {
   const { reader, positions } = place;
   const at = reader.offset;
   const header = await readHeader(reader);
   const { d, ntotal, isTrained } = header;
-  const nlist = await reader.u64("nlist");
-  if (nlist < 1n || nlist >= MAX_LISTS) reader.fail(`nlist is ${nlist}`, reader.offset - 8);
-  const nprobe = await reader.u64("nprobe");
-  if (nprobe < 1n || nprobe >= MAX_LISTS) reader.fail(`nprobe is ${nprobe}`, reader.offset - 8);
+  const { nlist, nprobe } = await readListCounts(reader);
 
   using stack = new DisposableStack();
   const quantizerAt = reader.offset;
@@ -281,6 +289,22 @@ async function readIVFFlat(place: Place): Promise<IndexIVFFlat> {
   return index;
 }
 
+/** The ids of the vectors that a map holds, none of them negative. */
+export async function readMapIds(
+  reader: ByteReader,
+  ntotal: number,
+): Promise<BigInt64Array<ArrayBuffer>> {
+  const length = await reader.count("the ids", 8);
+  if (length !== ntotal) reader.fail(`${length} ids for ${ntotal} vectors`, reader.offset - 8);
+  const ids = new BigInt64Array(length);
+  const idsAt = reader.offset;
+  await reader.fill(ids, "the ids");
+  ids.forEach((id, i) => {
+    if (id < 0n) reader.fail(`row ${i} has id ${id}`, idsAt + 8 * i);
+  });
+  return ids;
+}
+
 async function readIDMap(place: Place, code: string): Promise<IndexIDMap> {
   const { reader } = place;
   const at = reader.offset;
@@ -294,14 +318,7 @@ async function readIDMap(place: Place, code: string): Promise<IndexIDMap> {
       at,
     );
   }
-  const length = await reader.count("the ids", 8);
-  if (length !== ntotal) reader.fail(`${length} ids for ${ntotal} vectors`, reader.offset - 8);
-  const ids = new BigInt64Array(length);
-  const idsAt = reader.offset;
-  await reader.fill(ids, "the ids");
-  ids.forEach((id, i) => {
-    if (id < 0n) reader.fail(`row ${i} has id ${id}`, idsAt + 8 * i);
-  });
+  const ids = await readMapIds(reader, ntotal);
   const map = (code === "IxM2" ? IndexIDMap2 : IndexIDMap).fromParts(index, ids);
   stack.move();
   return map;
